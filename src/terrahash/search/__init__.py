@@ -1,0 +1,6 @@
+"""Exact Hamming search over packed codes. Knows arrays only: no files, no images."""
+
+from terrahash.search.engine import search
+from terrahash.search.matches import Matches
+
+__all__ = ["Matches", "search"]
