@@ -1,0 +1,81 @@
+"""The data sets that are known by name, and how a name or a folder becomes a data set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from terrahash.datasets.aid import AID
+from terrahash.datasets.dataset import Dataset
+from terrahash.datasets.folder import load_class_folders, load_folder
+from terrahash.datasets.known import KnownDataset
+from terrahash.datasets.ucmerced import UCMERCED
+from terrahash.errors import DatasetError
+
+SCENES = "scenes"
+KNOWN: dict[str, KnownDataset] = {known.name: known for known in (UCMERCED, AID)}
+
+
+def cache_folder() -> Path:
+    """The user's cache: ``$TERRAHASH_CACHE``, or ``terrahash`` below ``$XDG_CACHE_HOME``."""
+    given = os.environ.get("TERRAHASH_CACHE")
+    if given:
+        return Path(given).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "terrahash"
+
+
+def data_folders() -> list[Path]:
+    """Where known data sets are looked for: ``$TERRAHASH_DATA``, then the cache."""
+    given = os.environ.get("TERRAHASH_DATA")
+    return [*([Path(given).expanduser()] if given else []), cache_folder() / "data"]
+
+
+def find(known: KnownDataset) -> Path | None:
+    """The folder of a known data set on this machine, or ``None``."""
+    for base in data_folders():
+        for folder in known.folders:
+            if (base / folder).is_dir():
+                return base / folder
+    return None
+
+
+def load_dataset(name_or_folder: str | Path) -> Dataset:
+    """A data set by its known name, ``"scenes"``, or from a folder (:func:`load_folder`).
+
+    A known name is looked for below ``$TERRAHASH_DATA`` and the user's cache, in the folders its
+    publisher uses. ``"scenes"``, the built-in synthetic data set, is made on first use and kept in
+    the cache. A folder that is called like a known name is given as ``./name``.
+
+    Raises:
+        DatasetError: if the data set is not on this machine, or not as it should be.
+    """
+    if isinstance(name_or_folder, str):
+        if name_or_folder == SCENES:
+            from terrahash.datasets.scenes import load_scenes
+
+            return load_scenes(cache_folder() / "data")
+        known = KNOWN.get(name_or_folder.lower())
+        if known is not None:
+            return _load_known(known)
+        if "/" not in name_or_folder and os.sep not in name_or_folder:
+            folder = Path(name_or_folder)
+            if not folder.exists():
+                raise DatasetError(
+                    f"'{name_or_folder}' is neither a known data set nor a folder",
+                    f"known are {', '.join([SCENES, *KNOWN])}",
+                )
+    return load_folder(Path(name_or_folder).expanduser())
+
+
+def _load_known(known: KnownDataset) -> Dataset:
+    root = find(known)
+    if root is None:
+        looked = " and ".join(f"'{base}'" for base in data_folders())
+        raise DatasetError(
+            f"data set '{known.name}' was not found: no '{known.folders[0]}' in {looked}",
+            f"terrahash data fetch {known.name}, or set TERRAHASH_DATA to the folder that holds "
+            f"'{known.folders[0]}'",
+        )
+    if known.load is not None:
+        return known.load(root)
+    return load_class_folders(root, known.name, known.classes)
