@@ -95,6 +95,14 @@ class Canvas:
         """Lay a field of colour over the tile, or over the part of a mask."""
         self.image.paste(field, (0, 0), mask)
 
+    def mottle(self, grain: float, strength: float) -> None:
+        """Roughen what is painted so far: lighter and darker in spots of ``grain`` metres."""
+        spots = np.asarray(self.noise(grain, 2))
+        light = (1 - strength + 2 * strength * spots) * 128
+        field = Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
+        bright = self.image.point([min(255, 2 * value) for value in range(256)] * 3)
+        self.image.paste(ImageChops.multiply(bright, Image.merge("RGB", [field] * 3)))
+
     def mask(self, *polygons: Sequence[Point]) -> Image.Image:
         """A mask of polygons in metres."""
         out = Image.new("L", self.image.size, 0)
@@ -138,6 +146,13 @@ class Canvas:
                 if position >= edge - 1e-9:
                     pen = not pen
                     position, edge = 0.0, dash if pen else gap
+
+    def band(self, points: Sequence[Point], width: float) -> Image.Image:
+        """A mask of a line ``width`` metres wide."""
+        out = Image.new("L", self.image.size, 0)
+        pixels = max(1, round(self.metres(width)))
+        ImageDraw.Draw(out).line(self.place(points), fill=255, width=pixels, joint="curve")
+        return out
 
     def disc(self, x: float, y: float, radius: float, colour: RGB) -> None:
         """A flat disc."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -17,6 +20,8 @@ GENERATOR_VERSION = 1  # raised whenever a tile comes out otherwise than before
 DEFAULT_PER_CLASS = 60
 DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 16, 1024  # pixels; below, nothing can be told apart
+TILES_WORTH_A_WORKER = 150  # starting one takes as long as drawing some thirty tiles
+MAX_WORKERS = 8
 
 
 def generate_scenes(
@@ -28,8 +33,8 @@ def generate_scenes(
 ) -> Dataset:
     """Write land-use tiles as PNG files into class folders below ``folder``.
 
-    The same arguments give the same pixels; each tile depends on its class, number and the seed
-    alone. The folder appears only once it is whole.
+    The same arguments give the same pixels; each tile depends on its class, its number and the
+    seed alone. The folder appears only once it is whole.
 
     Args:
         folder: to be made; must not exist, or be empty.
@@ -43,24 +48,22 @@ def generate_scenes(
     """
     folder = Path(folder)
     if not MIN_SIZE <= size <= MAX_SIZE:
-        raise InputError(f"tiles of {size} pixels", f"choose {MIN_SIZE} to {MAX_SIZE}")
+        raise InputError(f"tiles of {size} pixels cannot be", f"choose {MIN_SIZE} to {MAX_SIZE}")
     if per_class < 1 or seed < 0:
         raise InputError(
-            f"{per_class} tiles a class with seed {seed}", "choose at least 1, and a seed from 0"
+            f"{per_class} tiles a class with seed {seed} cannot be",
+            "choose at least one tile, and a seed from 0",
         )
     from terrahash.datasets.scenes.landuse import LAND_USE
 
-    if folder.exists() and any(folder.iterdir()):
-        raise DatasetError(f"'{folder}' is not empty", "give a new folder for the scenes")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"'{folder}' is in the way", "give a new folder for the scenes")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            for class_name in LAND_USE:
-                (unfinished / class_name).mkdir()
-                for number in range(per_class):
-                    write_tile(unfinished, class_name, number, size, seed)
             unfinished.chmod(0o755)
+            _write_all(unfinished, size, per_class, seed)
             unfinished.replace(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -70,15 +73,6 @@ def generate_scenes(
             "choose a folder that can be written, or set TERRAHASH_CACHE",
         ) from error
     return load_class_folders(folder, "scenes", tuple(LAND_USE))
-
-
-def write_tile(folder: Path, class_name: str, number: int, size: int, seed: int) -> None:
-    """Draw one tile and write it."""
-    from terrahash.datasets.scenes.landuse import draw_tile
-
-    rng = np.random.default_rng([seed, zlib.crc32(class_name.encode()), number])
-    image = draw_tile(class_name, rng, size)
-    image.save(folder / class_name / f"{class_name}_{number:04d}.png", compress_level=1)
 
 
 def load_scenes(data: Path) -> Dataset:
@@ -92,8 +86,65 @@ def load_scenes(data: Path) -> Dataset:
         try:
             return generate_scenes(folder)
         except DatasetError:
-            if not folder.is_dir():  # another process was quicker
+            if not folder.is_dir():  # otherwise another process was quicker
                 raise
     from terrahash.datasets.scenes.landuse import LAND_USE
 
     return load_class_folders(folder, "scenes", tuple(LAND_USE))
+
+
+def write_share(
+    folder: Path, *, size: int, per_class: int, seed: int, share: int = 0, shares: int = 1
+) -> None:
+    """Draw every ``shares``-th tile that is not there yet, beginning with number ``share``."""
+    from terrahash.datasets.scenes.landuse import LAND_USE, draw_tile
+
+    for class_name in LAND_USE:
+        place = folder / class_name
+        place.mkdir(exist_ok=True)
+        for number in range(share, per_class, shares):
+            path = place / f"{class_name}_{number:04d}.png"
+            if not path.exists():
+                rng = np.random.default_rng([seed, zlib.crc32(class_name.encode()), number])
+                part = path.with_suffix(f".{os.getpid()}.part")
+                draw_tile(class_name, rng, size).save(part, "PNG", compress_level=1)
+                part.replace(path)
+
+
+def _write_all(folder: Path, size: int, per_class: int, seed: int) -> None:
+    """Draw all tiles with helpers beside this process, which then draws what they left out.
+
+    Helpers are plain commands: unlike a process pool they need no guard in the user's script, and
+    where none can be started the tiles only take longer.
+    """
+    from terrahash.datasets.scenes.landuse import LAND_USE
+
+    tiles = per_class * len(LAND_USE)
+    shares = min(os.cpu_count() or 1, MAX_WORKERS, 1 + tiles // TILES_WORTH_A_WORKER, per_class)
+    command = [sys.executable, "-m", __package__, str(folder), str(size), str(per_class), str(seed)]
+    helpers = []
+    try:
+        for share in range(1, shares):
+            try:
+                helpers.append(
+                    subprocess.Popen(  # noqa: S603 (our own module, numbers as arguments)
+                        [*command, str(share), str(shares)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                    )
+                )
+            except OSError:
+                break
+        write_share(
+            folder, size=size, per_class=per_class, seed=seed, share=0, shares=max(1, shares)
+        )
+        for helper in helpers:
+            helper.wait()
+        write_share(folder, size=size, per_class=per_class, seed=seed)
+    finally:
+        for helper in helpers:
+            helper.kill()
+            helper.wait()
+    for leftover in folder.glob("*/*.part"):
+        leftover.unlink()

@@ -10,34 +10,41 @@ from itertools import pairwise
 from terrahash.datasets.scenes.canvas import Canvas, Point, beside, box
 from terrahash.datasets.scenes.palette import CARS, RGB, ROOFS, SHEDS, WHITE, shade, vary
 
+SMALLEST_LOBED = 3  # pixels: a smaller crown is a dot
+
 
 def ground(canvas: Canvas, first: RGB, second: RGB, grain: float = 40.0) -> None:
     """Cover the tile with a surface that wanders between two colours."""
-    canvas.paint(canvas.texture(first, second, grain, octaves=4))
+    mix = 0.72 * canvas.noise(grain, octaves=4) + 0.28 * canvas.noise(2.5, octaves=2)
+    canvas.paint(canvas.blend(first, second, mix))
+    canvas.mottle(4, canvas.rng.uniform(0.05, 0.16))
 
 
-def tree(canvas: Canvas, x: float, y: float, radius: float, colour: RGB | None = None) -> None:
-    """A crown with its shadow, lit from the sun's side."""
+def tree(
+    canvas: Canvas, x: float, y: float, radius: float, colour: RGB | None = None, *, lobes: int = 4
+) -> None:
+    """A crown of some lobes with its shadow, lit from the sun's side."""
     rng = canvas.rng
     body = vary(rng, colour or canvas.colours.tree, 8)
     dx, dy = canvas.sun
     (px, py), pixels = canvas.place([(x, y)])[0], canvas.metres(radius)
-    lobes = [(0.0, 0.0, 1.0)]
-    if pixels > 3:
-        lobes += [
+    discs = [(0.0, 0.0, 1.0)]
+    if pixels > SMALLEST_LOBED:
+        discs += [
             (0.45 * math.cos(angle), 0.45 * math.sin(angle), 0.62)
-            for angle in rng.uniform(0, 2 * math.pi, 4)
+            for angle in rng.uniform(0, 2 * math.pi, lobes)
         ]
 
     def top() -> None:
         for shift, size, light in ((0.0, 1.0, 0.8), (-0.16, 0.8, 1.0), (-0.34, 0.45, 1.22)):
-            for u, v, part in lobes:
+            tone = shade(body, light)
+            for u, v, part in discs:
                 centre_x = px + pixels * (u + shift * dx)
                 centre_y = py + pixels * (v + shift * dy)
                 reach = pixels * part * size
                 canvas.draw.ellipse(
                     (centre_x - reach, centre_y - reach, centre_x + reach, centre_y + reach),
-                    fill=shade(body, light),
+                    fill=tone,
                 )
 
     canvas.raise_disc(x, y, radius, radius * 1.5, top)
