@@ -106,7 +106,7 @@ def precision_at_rank(reports: Sequence[Report], form: Format = "png") -> bytes:
                 axes.annotate(
                     f"k = {k}: {report.metrics.precision_at_k:.3f}",
                     (k, report.metrics.precision_at_k),
-                    xytext=(6, -14),
+                    xytext=(7, 5),
                     textcoords="offset points",
                 )
         axes.set(
@@ -116,6 +116,7 @@ def precision_at_rank(reports: Sequence[Report], form: Format = "png") -> bytes:
             xscale="log",
             ylim=(0, 1.02),
         )
+        axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         if len(reports) > 1:
             axes.legend(loc="lower left")
@@ -189,7 +190,7 @@ def against_bits(
     """A value against code length for several methods.
 
     Args:
-        series: method ► bits ► the value of each seed; the line is the mean, the band ± one
+        series: method ► bits ► the value of each seed; the line is the mean, the bars ± one
             standard deviation.
         title, ylabel: of the plot.
         form: of the image.
@@ -208,23 +209,24 @@ def against_bits(
             bits = sorted(values)
             mean = np.array([np.mean(values[length]) for length in bits])
             spread = np.array([np.std(values[length]) for length in bits])
-            colour = COLOURS[place % len(COLOURS)]
-            axes.plot(
+            lap = place // len(COLOURS)
+            axes.errorbar(
                 bits,
                 mean,
-                color=colour,
+                yerr=spread if spread.any() else None,
+                color=COLOURS[place % len(COLOURS)],
                 lw=1.8,
-                ls=("-", "--", ":")[place // len(COLOURS) % 3],
-                marker=markers[place % len(markers)],
+                elinewidth=1,
+                capsize=2,
+                ls=("-", "--", ":")[lap % 3],
+                marker=markers[(place + lap) % len(markers)],
                 ms=5,
                 label=name,
             )
-            if spread.any():
-                axes.fill_between(bits, mean - spread, mean + spread, color=colour, alpha=0.15)
         axes.set(title=title, xlabel="bits", ylabel=ylabel, xscale="log", xticks=lengths)
         axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
 
     return _figure(draw, form)
 
