@@ -1,0 +1,106 @@
+"""An ONNX network run over images at the speed of the processor."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.errors import EncoderError, ImageError
+from terrahash.imagery.preprocessing import Preprocessing
+from terrahash.imagery.reading import read_image
+
+Item = TypeVar("Item")
+Outputs = list[NDArray[np.float32]]
+
+# Images waiting for or in inference, per worker: enough that no worker idles, little memory.
+IN_FLIGHT_PER_WORKER = 4
+
+
+def default_workers() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Network:
+    """A serialized ONNX model with the preprocessing that its input needs.
+
+    Each image is a task of its own on a single-threaded session: small networks run fastest with
+    their activations in one core's cache (measured: batch 1 is 1.4 to 2 times as fast per image as
+    batch 32), and decoding and inference overlap with no queue between them.
+    """
+
+    def __init__(self, model: bytes, preprocessing: Preprocessing) -> None:
+        self.model = model
+        self.preprocessing = preprocessing
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            return onnxruntime.InferenceSession(
+                self.model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise EncoderError(
+                f"the network cannot be loaded: {error}", "train or export the encoder again"
+            ) from None
+
+    def run(self, images: NDArray[np.float32]) -> Outputs:
+        """Outputs for preprocessed images ``(N, 3, size, size) float32``."""
+        outputs: Outputs = self._session.run(None, {"images": images})
+        return outputs
+
+    def stream(
+        self,
+        items: Iterable[Item],
+        load: Callable[[Item], NDArray[np.uint8]] = read_image,  # type: ignore[assignment]
+        *,
+        workers: int | None = None,
+    ) -> Iterator[tuple[Item, Outputs | ImageError]]:
+        """Load and run many images, in order, bounded in memory.
+
+        Args:
+            items: what to load: by default paths of image files.
+            load: turns an item into ``(H, W, 3) uint8``; called on worker threads.
+            workers: threads; by default one for each core.
+
+        Yields:
+            Each item with its outputs (batch axis of 1), or with the error that kept it from
+            being read.
+        """
+        workers = workers or default_workers()
+        _ = self._session
+
+        def one(item: Item) -> Outputs | ImageError:
+            try:
+                image = load(item)
+            except ImageError as error:
+                return error
+            return self.run(self.preprocessing(image))
+
+        pending: deque[tuple[Item, Future[Outputs | ImageError]]] = deque()
+        with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:
+            try:
+                for item in items:
+                    pending.append((item, pool.submit(one, item)))
+                    if len(pending) >= workers * IN_FLIGHT_PER_WORKER:
+                        first, future = pending.popleft()
+                        yield first, future.result()
+                while pending:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            finally:
+                for _, future in pending:
+                    future.cancel()

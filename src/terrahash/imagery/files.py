@@ -1,0 +1,49 @@
+"""Finding image files below the paths that a user names."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from terrahash.errors import InputError
+
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".bmp", ".jp2", ".gif"}
+)
+
+
+def find_images(paths: Iterable[str | Path]) -> list[Path]:
+    """Image files named directly or found below folders, each once, in a stable order.
+
+    A file that is named directly is kept whatever its suffix; in folders the known image suffixes
+    count, hidden files and folders are passed over, and a loop of symbolic links ends.
+
+    Raises:
+        InputError: if a path does not exist.
+    """
+    found: dict[Path, None] = {}
+    for given in paths:
+        path = Path(given)
+        if path.is_dir():
+            for file in _walk(path):
+                found.setdefault(file)
+        elif path.exists():
+            found.setdefault(path)
+        else:
+            raise InputError(f"no such file or folder: {path}", "check the path's spelling")
+    return list(found)
+
+
+def _walk(top: Path) -> Iterator[Path]:
+    seen: set[tuple[int, int]] = set()
+    for folder, subfolders, files in os.walk(top, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            subfolders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(folder, name)

@@ -1,0 +1,84 @@
+"""The model card: what an encoder was trained on, and what its validation images say of it."""
+
+from __future__ import annotations
+
+from terrahash.datasets import Dataset
+from terrahash.encoder import Encoder
+from terrahash.evaluation.trust import precision_by_distance
+from terrahash.learning.validation import validate
+
+README = "README.md"
+
+
+def with_validation(encoder: Encoder, held_out: Dataset) -> Encoder:
+    """The encoder with its validation numbers, its distance → precision curve and a model card.
+
+    Args:
+        encoder: as exported.
+        held_out: labelled images that it was not fitted to; fewer than two leave the numbers out.
+    """
+    card = dict(encoder.card)
+    card["validation"] = card["precision_by_distance"] = None
+    if len(held_out) > 1 and held_out.labels is not None:
+        encoded = encoder.encode_files(held_out.paths)
+        card["validation"] = validate(encoded, held_out.targets, encoder.layout).to_json()
+        trust = precision_by_distance(encoded.codes, held_out.labels, encoder.layout)
+        card["precision_by_distance"] = trust.to_json()
+    finished = Encoder(card, encoder.model, encoder.files)
+    finished.files[README] = model_card(finished).encode()
+    return finished
+
+
+def model_card(encoder: Encoder) -> str:
+    """The card in Markdown."""
+    card = encoder.card
+    layout = encoder.layout
+    title = f"{card['method'].upper()} {layout.bits} bits, {card['dataset']}"
+    label_bits = f", of which {layout.label_bits} are label bits" if layout.label_bits else ""
+    rows = [
+        ("method", f"{card['method']} ({card['variant']}), {card['mode']}"),
+        ("code", f"{layout.bits} bits{label_bits}"),
+        ("backbone", f"{card['backbone']}, weights: {card['weights']}"),
+        ("input", f"{card['preprocessing']['size']} × {card['preprocessing']['size']} RGB"),
+        (
+            "trained on",
+            f"{card['dataset']}: {card['images']['fit']} images, "
+            f"{card['images']['validation']} for validation, {len(card['classes'])} classes",
+        ),
+        ("split", f"{card['split_rule']}, seed {card['split_seed']}, hash {card['split_hash']}"),
+        ("seed", str(card["seed"])),
+        (
+            "training",
+            f"{card['seconds']:.0f} s on {card['device']}, best epoch {card['best_epoch'] + 1}",
+        ),
+        ("fingerprint", encoder.fingerprint),
+        ("versions", ", ".join(f"{name} {number}" for name, number in card["versions"].items())),
+    ]
+    lines = [f"# {title}", "", "| | |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in rows]
+    if card["validation"]:
+        lines += ["", "## On its validation images", "", *_validation(card["validation"])]
+    lines += ["", "## Classes", "", ", ".join(card["classes"]), "", "## Use", "", *USE]
+    return "\n".join(lines) + "\n"
+
+
+def _validation(numbers: dict[str, float]) -> list[str]:
+    return [
+        f"Each of {numbers['n_queries']} validation images queries the others; ties count as the "
+        "expectation over all their orders.",
+        "",
+        f"- mAP@{numbers['k']}: {numbers['map_at_k']:.3f}",
+        f"- mAP over the full ranking: {numbers['map']:.3f}",
+        f"- distinct codes: {numbers['distinct_codes']}",
+        "",
+        "These images chose the epoch, so the numbers are a little kind. For the test images run "
+        "`terrahash evaluate`.",
+    ]
+
+
+USE = [
+    "```",
+    "terrahash index TILES --model THIS_FOLDER --archive tiles.terrahash",
+    "terrahash search QUERY.tif --archive tiles.terrahash",
+    "```",
+]

@@ -1,0 +1,92 @@
+"""From a torch module to a serialized ONNX network, and the check that both agree."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from terrahash.encoder.network import Network
+from terrahash.errors import TrainingError
+from terrahash.imagery.preprocessing import Preprocessing
+from terrahash.imagery.reading import read_image
+
+# Largest difference of an activation between torch and onnxruntime that an export may show.
+TOLERANCE = 1e-4
+CHECKED_IMAGES = 32
+
+
+def to_onnx(module: nn.Module, size: int, outputs: Sequence[str]) -> bytes:
+    """Serialize a module from ``images (N, 3, size, size)`` to the named outputs.
+
+    Args:
+        module: in evaluation mode, on the CPU.
+        size: side of the input in pixels.
+        outputs: names of the outputs, in order.
+    """
+    example = torch.zeros(2, 3, size, size)
+    exporter_log = logging.getLogger("torch.onnx")
+    level = exporter_log.level
+    exporter_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                module.eval(),
+                (example,),
+                dynamo=True,
+                verbose=False,
+                input_names=["images"],
+                output_names=list(outputs),
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            )
+        if program is None:
+            raise TrainingError("the ONNX exporter returned nothing", "report this as a bug")
+        serialized: bytes = program.model_proto.SerializeToString()
+        return serialized
+    finally:
+        exporter_log.setLevel(level)
+
+
+def check_export(
+    module: nn.Module,
+    model: bytes,
+    preprocessing: Preprocessing,
+    paths: Sequence[Path],
+) -> float:
+    """Compare torch and onnxruntime on real images.
+
+    Args:
+        module: the torch network, giving a tuple whose first output are the activations.
+        model: its ONNX export.
+        preprocessing: of both.
+        paths: images to compare on; up to 32 evenly spread ones are taken.
+
+    Returns:
+        The largest absolute difference of an activation.
+
+    Raises:
+        TrainingError: if activations differ by more than 1e-4, or a bit differs whose activation
+            is not within 1e-4 of zero.
+    """
+    step = max(1, len(paths) // CHECKED_IMAGES)
+    images = np.concatenate([preprocessing(read_image(path)) for path in paths[::step]])
+    with torch.no_grad():
+        expected: NDArray[np.float32] = module.eval()(torch.from_numpy(images))[0].numpy()
+    network = Network(model, preprocessing)
+    actual = np.concatenate([network.run(image[None])[0] for image in images])
+    difference = float(np.abs(expected - actual).max())
+    flipped = ((expected >= 0) != (actual >= 0)) & (np.abs(expected) > TOLERANCE)
+    if difference > TOLERANCE or flipped.any():
+        raise TrainingError(
+            f"the exported network differs from the trained one by {difference:.2e} "
+            f"({int(flipped.sum())} bits) on {len(images)} images",
+            "this is a fault of the export for this backbone; please report it",
+        )
+    return difference

@@ -1,0 +1,78 @@
+"""Telling a person how far long work is. Everything goes to standard error."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Reporter(Protocol):
+    """What long work tells of itself."""
+
+    def note(self, text: str) -> None:
+        """A line worth keeping."""
+
+    def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """``done`` of ``total`` steps of a stage; a stage ends when both are equal."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """Ignored."""
+
+    def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Ignored."""
+
+
+class Terminal:
+    """Progress bars on standard error, one a stage; a context manager."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskID,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[detail]}"),
+            console=Console(stderr=True),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def note(self, text: str) -> None:
+        """A line above the bars."""
+        self._progress.console.print(text, highlight=False)
+
+    def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """Move the stage's bar, which appears at its first call."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total, detail=detail)
+        task = self._tasks[stage]
+        self._progress.update(task, completed=done, total=total)
+        if detail:
+            self._progress.update(task, detail=detail)
