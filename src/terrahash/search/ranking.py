@@ -7,7 +7,7 @@ the same for every kernel, block size and number of threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,11 +59,50 @@ class Asymmetric:
         steps[:, : layout.bits] = np.rint(values / step[:, None])
         return cls(steps, step)
 
+    def only(self, query: int) -> Asymmetric:
+        """Those of one query."""
+        return Asymmetric(self.steps[query : query + 1], self.step[query : query + 1])
+
     def tables(self, query: int) -> NDArray[np.int64]:
         """``(nbytes, 256) int64``: the steps that each value of each differing byte adds."""
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64)
         steps = self.steps[query].reshape(-1, 8)
         return np.ascontiguousarray(steps @ bits.T)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a search is asked, checked and in whole numbers.
+
+    Attributes:
+        queries: ``(Q, nbytes) uint8``, contiguous.
+        layout: of queries and codes.
+        k: how many matches, or ``None`` for all within the radius.
+        radius: in the layout's units; ``DISTANCE_MASK`` where there is none.
+        asymmetric: the queries' magnitudes, or ``None`` to rank by distance.
+        ties: whether to return all rows that rank as the last one does.
+    """
+
+    queries: NDArray[np.uint8]
+    layout: CodeLayout
+    k: int | None
+    radius: int
+    asymmetric: Asymmetric | None
+    ties: bool
+
+    def step(self, query: int) -> float | None:
+        """The size of one step of a query's scores."""
+        return None if self.asymmetric is None else float(self.asymmetric.step[query])
+
+    def only(self, query: int, k: int) -> Question:
+        """The same of one query and for another ``k``, without further ties."""
+        return replace(
+            self,
+            queries=self.queries[query : query + 1],
+            asymmetric=None if self.asymmetric is None else self.asymmetric.only(query),
+            k=k,
+            ties=False,
+        )
 
 
 def radius_units(radius: float | None, layout: CodeLayout) -> int:

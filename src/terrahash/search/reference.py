@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from terrahash.codes import CodeLayout
 from terrahash.search.matches import Matches
-from terrahash.search.ranking import DISTANCE_BITS, Asymmetric, to_matches
+from terrahash.search.ranking import DISTANCE_BITS, Question, to_matches
 
 # Codes compared at a time: their differences and distances stay in the second-level cache.
 BLOCK_ROWS = 1 << 14
@@ -18,40 +18,27 @@ Chunks = Sequence[NDArray[np.uint8]]
 Masks = Sequence[NDArray[np.bool_] | None]
 
 
-def search_numpy(
-    chunks: Chunks,
-    queries: NDArray[np.uint8],
-    layout: CodeLayout,
-    *,
-    k: int | None,
-    radius: int,
-    masks: Masks,
-    asymmetric: Asymmetric | None,
-    ties: bool,
-) -> list[Matches]:
-    """Search chunks of codes, block by block with a running threshold.
-
-    Arguments are those of :func:`terrahash.search.search`, checked, with the radius in the
-    layout's units, one entry in ``masks`` for each chunk and the magnitudes as whole numbers.
-    """
+def search_numpy(question: Question, chunks: Chunks, masks: Masks) -> list[Matches]:
+    """Search chunks of codes, block by block with a running threshold."""
+    layout = question.layout
     found = []
-    for number, query in enumerate(queries):
-        tables = None if asymmetric is None else asymmetric.tables(number)
-        best = _Best(k, keep_ties=ties)
+    for number, query in enumerate(question.queries):
+        tables = None if question.asymmetric is None else question.asymmetric.tables(number)
+        best = _Best(question.k, keep_ties=question.ties)
         for base, block, mask in _blocks(chunks, masks):
-            keys = distance_units(block ^ query, layout)
-            eligible = keys <= radius
+            differing = block ^ query
+            keys = distance_units(differing, layout)
+            eligible = keys <= question.radius
             if mask is not None:
                 eligible &= mask
             if tables is not None:
-                keys |= scores(block ^ query, tables) << DISTANCE_BITS
+                keys |= scores(differing, tables) << DISTANCE_BITS
             if best.threshold is not None:
                 eligible &= keys <= best.threshold
             near = np.flatnonzero(eligible)
             if len(near):
                 best.add(keys[near], near + base)
-        step = None if asymmetric is None else float(asymmetric.step[number])
-        found.append(to_matches(*best.result(), layout, step, way="numpy"))
+        found.append(to_matches(*best.result(), layout, question.step(number), way="numpy"))
     return found
 
 

@@ -1,0 +1,68 @@
+"""Threads for kernels that release the GIL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+from terrahash.errors import InputError
+
+THREADS_VARIABLE = "TERRAHASH_THREADS"
+
+_pool: ThreadPoolExecutor | None = None
+_pool_lock = Lock()
+
+
+def thread_count() -> int:
+    """Threads to use: ``TERRAHASH_THREADS``, or the processors this process may run on.
+
+    Raises:
+        InputError: if the variable is not a whole number above 0.
+    """
+    wanted = os.environ.get(THREADS_VARIABLE, "").strip()
+    if wanted:
+        if not wanted.isdecimal() or int(wanted) < 1:
+            raise InputError(
+                f"{THREADS_VARIABLE} is '{wanted}'", "set it to a whole number above 0, or unset it"
+            )
+        return int(wanted)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_on_threads(work: Callable[[int], None], threads: int) -> None:
+    """Call ``work(0)`` here and ``work(1)`` … ``work(threads - 1)`` on other threads.
+
+    The calls must share the work out among themselves: one that cannot start before the caller's
+    own has ended is dropped, so a busy processor delays nobody.
+    """
+    helpers = [_executor().submit(work, number) for number in range(1, threads)]
+    try:
+        work(0)
+    finally:
+        for helper in helpers:
+            if not helper.cancel():
+                helper.result()
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(
+                max(thread_count(), os.cpu_count() or 1), thread_name_prefix="terrahash-search"
+            )
+        return _pool
+
+
+def _forget_pool() -> None:
+    """A forked child has none of its parent's threads."""
+    global _pool, _pool_lock
+    _pool, _pool_lock = None, Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
