@@ -1,0 +1,7 @@
+"""The collection on disk: codes and what is known of their tiles, searched exactly with filters."""
+
+from terrahash.archive.archive import Archive, ArchiveInfo, open_archive
+from terrahash.archive.hits import Hits, Record
+from terrahash.archive.snapshot import Snapshot
+
+__all__ = ["Archive", "ArchiveInfo", "Hits", "Record", "Snapshot", "open_archive"]

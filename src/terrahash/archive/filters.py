@@ -1,0 +1,408 @@
+"""Which rows of a segment meet a condition: the filters of a search, as one mask a segment.
+
+Conditions run over the columns beside the codes, block by block; a block whose smallest and
+largest values rule it out is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.archive import expressions
+from terrahash.archive.columns import KINDS, NumberColumn, TextColumn
+from terrahash.archive.expressions import Both, Compare, Either, Expression, In, IsNull, Like
+from terrahash.archive.lookup import INDEXED, Needles
+from terrahash.archive.schema import BBOX, ID
+from terrahash.archive.segments import Segment
+from terrahash.archive.times import iso, moment
+from terrahash.archive.zones import ZONE_ROWS
+from terrahash.errors import InputError
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+_SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+
+
+class Test(Protocol):
+    """Something that each row of a segment meets or not."""
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        """``(n,) bool`` of some rows."""
+
+    def possible(self, segment: Segment) -> Mask | None:
+        """``(blocks,) bool``, false where no row can meet it; None if that is not known."""
+
+
+class Filter:
+    """A condition on tiles that is known to fit the archive's columns."""
+
+    def __init__(self, test: Test) -> None:
+        self._test = test
+
+    @classmethod
+    def of(
+        cls,
+        kinds: Mapping[str, str],
+        where: str | None = None,
+        bbox: Sequence[float] | None = None,
+        after: Any = None,
+        before: Any = None,
+    ) -> Filter | None:
+        """All filters of a call as one, or None without any.
+
+        Args:
+            kinds: of the archive's columns.
+            where: see :mod:`terrahash.archive.expressions`.
+            bbox: west south east north, degrees.
+            after: this moment or later.
+            before: earlier than this moment.
+
+        Raises:
+            InputError: if one cannot be understood, or names a column that is not there.
+        """
+        tests: list[Test] = []
+        if after is not None:
+            tests.append(Number("datetime", "datetime", ">=", moment(after, "after")))
+        if before is not None:
+            tests.append(Number("datetime", "datetime", "<", moment(before, "before")))
+        if bbox is not None:
+            tests.append(Footprint.of(bbox))
+        if where is not None:
+            tests.append(_bind(expressions.parse(where), {ID: "integer", **kinds}))
+        if not tests:
+            return None
+        return cls(tests[0] if len(tests) == 1 else AllOf(tuple(tests)))
+
+    def mask(self, segment: Segment) -> Mask:
+        """``(rows,) bool`` of the rows that meet the condition, deleted ones too."""
+        out = np.zeros(segment.rows, bool)
+        possible = self._test.possible(segment)
+        for number, start in enumerate(range(0, segment.rows, ZONE_ROWS)):
+            if possible is None or possible[number]:
+                rows = slice(start, min(start + ZONE_ROWS, segment.rows))
+                out[rows] = self._test.block(segment, rows)
+        return out
+
+
+@dataclass(frozen=True)
+class AllOf:
+    """Every test is met."""
+
+    tests: tuple[Test, ...]
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        mask = self.tests[0].block(segment, rows)
+        for test in self.tests[1:]:
+            if not mask.any():
+                break
+            mask = mask & test.block(segment, rows)
+        return mask
+
+    def possible(self, segment: Segment) -> Mask | None:
+        known = [p for p in (test.possible(segment) for test in self.tests) if p is not None]
+        return np.asarray(np.logical_and.reduce(known)) if known else None
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """At least one test is met."""
+
+    tests: tuple[Test, ...]
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        mask = self.tests[0].block(segment, rows)
+        for test in self.tests[1:]:
+            mask = mask | test.block(segment, rows)
+        return mask
+
+    def possible(self, segment: Segment) -> Mask | None:
+        known = [test.possible(segment) for test in self.tests]
+        if any(p is None for p in known):
+            return None
+        return np.asarray(np.logical_or.reduce([p for p in known if p is not None]))
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers against one of them; an absent value meets nothing."""
+
+    column: str
+    kind: str
+    sign: str
+    value: expressions.Literal
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        values = _numbers(segment, self.column, rows)
+        if values is None:
+            return np.zeros(rows.stop - rows.start, bool)
+        mask = np.asarray(_SIGNS[self.sign](values, self.value))
+        if self.column != ID and self.sign in ("!=", "<", "<="):
+            null = KINDS[self.kind].null
+            mask &= ~np.isnan(values) if null != null else values != null
+        return mask
+
+    def possible(self, segment: Segment) -> Mask | None:
+        zones = _zones(segment, self.column)
+        if zones is None:
+            return None
+        low, high = zones[:, 0], zones[:, 1]
+        some = low <= high
+        match self.sign:
+            case "=":
+                return np.asarray(some & np.less_equal(low, self.value) & (high >= self.value))
+            case "<" | "<=":
+                return np.asarray(some & _SIGNS[self.sign](low, self.value))
+            case ">" | ">=":
+                return np.asarray(some & _SIGNS[self.sign](high, self.value))
+        return np.asarray(some)
+
+
+@dataclass(frozen=True)
+class NumberIn:
+    """A column of numbers has one of some values, or none of them."""
+
+    column: str
+    kind: str
+    values: tuple[expressions.Literal, ...]
+    negated: bool
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        values = _numbers(segment, self.column, rows)
+        if values is None:
+            return np.zeros(rows.stop - rows.start, bool)
+        mask = np.isin(values, np.array(self.values), invert=self.negated)
+        if self.column != ID:
+            null = KINDS[self.kind].null
+            mask &= ~np.isnan(values) if null != null else values != null
+        return mask
+
+    def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A column has no value, or has one."""
+
+    column: str
+    negated: bool
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        count = rows.stop - rows.start
+        if self.column == ID:
+            return np.full(count, self.negated)
+        column = segment.column(self.column)
+        if column is None:
+            return np.full(count, not self.negated)
+        if isinstance(column, NumberColumn):
+            absent = NumberColumn(column.kind, column.values[rows]).nulls()
+        else:
+            absent = column.entry_of(np.arange(rows.start, rows.stop))[1]
+        return ~absent if self.negated else absent
+
+    def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+
+class Text:
+    """A column of texts meets a test on texts; an absent text meets nothing.
+
+    Args:
+        column: its name.
+        fits: the test.
+        equal_to: the texts that meet it, where only these do: they are found through the lookup.
+    """
+
+    def __init__(
+        self, column: str, fits: Callable[[str], bool], equal_to: Sequence[str] | None = None
+    ) -> None:
+        self._column = column
+        self._fits = fits
+        self._equal_to = equal_to
+        # One segment is asked block by block: its answer is worked out once.
+        self._last: tuple[Segment, Mask] | None = None
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        last = self._last
+        if last is None or last[0] is not segment:
+            last = self._last = (segment, self._whole(segment))
+        return last[1][rows]
+
+    def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+    def _whole(self, segment: Segment) -> Mask:
+        column = segment.column(self._column)
+        out = np.zeros(segment.rows, bool)
+        if not isinstance(column, TextColumn):
+            return out
+        if self._equal_to is not None and self._column in INDEXED:
+            for _, row in Needles(self._equal_to).rows_in(segment, self._column):
+                out[row] = True
+            return out
+        fits = np.fromiter(
+            (text is not None and self._fits(text) for text in column.entries()), bool
+        )
+        if column.codes is None:
+            return fits
+        table = np.zeros(int(np.iinfo(column.codes.dtype).max) + 1, bool)
+        table[: len(fits)] = fits
+        return np.asarray(table[column.codes])
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """A footprint meets a box; either may lie across the antimeridian (west > east)."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    @classmethod
+    def of(cls, bbox: Sequence[float]) -> Footprint:
+        """From west south east north.
+
+        Raises:
+            InputError: if it is no box in degrees.
+        """
+        try:
+            west, south, east, north = (float(side) for side in bbox)
+        except (TypeError, ValueError):
+            west = south = east = north = np.nan
+        fits = abs(west) <= 180 and abs(east) <= 180 and -90 <= south <= north <= 90
+        if not fits:
+            raise InputError(
+                f"bbox {list(bbox) if isinstance(bbox, Sequence) else bbox} is no box",
+                "give west south east north in degrees, south ≤ north; "
+                "west > east crosses the antimeridian",
+            )
+        return cls(west, south, east, north)
+
+    def block(self, segment: Segment, rows: slice) -> Mask:
+        sides = [_numbers(segment, name, rows) for name in BBOX]
+        west, south, east, north = sides
+        if west is None or south is None or east is None or north is None:
+            return np.zeros(rows.stop - rows.start, bool)
+        mask = (south <= self.north) & (north >= self.south)
+        if not mask.any():
+            return np.asarray(mask)
+        begins, ends = west <= self.east, east >= self.west
+        if self.west > self.east:
+            across = begins | ends | (west > east)
+        else:
+            across = (begins & ends) | ((west > east) & (begins | ends))
+        return np.asarray(mask & across)
+
+    def possible(self, segment: Segment) -> Mask | None:
+        zones = [_zones(segment, name) for name in BBOX]
+        west, south, east, north = zones
+        if west is None or south is None or east is None or north is None:
+            return None
+        mask = (south[:, 0] <= self.north) & (north[:, 1] >= self.south)
+        begins, ends = west[:, 0] <= self.east, east[:, 1] >= self.west
+        across = (begins | ends) if self.west > self.east else (begins & ends)
+        return np.asarray(mask & across)
+
+
+def _numbers(segment: Segment, name: str, rows: slice) -> NDArray[Any] | None:
+    if name == ID:
+        return segment.ids.ids_of(np.arange(rows.start, rows.stop))
+    if name not in segment.footer.columns:
+        return None
+    return segment.array(name)[rows]
+
+
+def _zones(segment: Segment, name: str) -> NDArray[Any] | None:
+    blocks = -(-segment.rows // ZONE_ROWS)
+    if name == ID:
+        return None
+    if name not in segment.footer.columns:
+        return np.tile(np.array([[1, 0]]), (blocks, 1))
+    return segment.array(name + ".zones") if name + ".zones" in segment else None
+
+
+def _bind(expression: Expression, kinds: Mapping[str, str]) -> Test:
+    if isinstance(expression, Both):
+        return AllOf(tuple(_bind(part, kinds) for part in expression.parts))
+    if isinstance(expression, Either):
+        return AnyOf(tuple(_bind(part, kinds) for part in expression.parts))
+    name = expression.column
+    kind = kinds.get(name)
+    if kind is None:
+        raise InputError(f"there is no column '{name}'", f"the columns are: {', '.join(kinds)}")
+    if isinstance(expression, IsNull):
+        return Absent(name, expression.negated)
+    if isinstance(expression, Like):
+        if kind != "text":
+            raise InputError(f"column '{name}' is of kind {kind}, not text", "LIKE needs texts")
+        return Text(name, _like(expression))
+    if isinstance(expression, In):
+        values = tuple(_literal(name, kind, value) for value in expression.values)
+        if kind == "text":
+            return _text_in(name, [str(value) for value in values], expression.negated)
+        return NumberIn(name, kind, values, expression.negated)
+    return _compared(expression, kind)
+
+
+def _compared(expression: Compare, kind: str) -> Test:
+    name, sign = expression.column, expression.sign
+    value = _literal(name, kind, expression.value)
+    if kind != "text":
+        return Number(name, kind, sign, value)
+    text = str(value)
+    if sign in ("=", "!="):
+        return _text_in(name, [text], sign == "!=")
+    compare = _SIGNS[sign]
+    return Text(name, lambda other: bool(compare(other, text)))
+
+
+def _text_in(name: str, texts: Sequence[str], negated: bool) -> Test:
+    wanted = frozenset(texts)
+    if negated:
+        return Text(name, lambda other: other not in wanted)
+    return Text(name, wanted.__contains__, texts)
+
+
+def _like(expression: Like) -> Callable[[str], bool]:
+    out = []
+    pattern = iter(expression.pattern)
+    for letter in pattern:
+        if letter == "\\":
+            out.append(re.escape(next(pattern, "\\")))
+        else:
+            out.append({"%": ".*", "_": "."}.get(letter) or re.escape(letter))
+    flags = re.DOTALL | (re.IGNORECASE if expression.folded else 0)
+    fits = re.compile("".join(out), flags).fullmatch
+    if expression.negated:
+        return lambda text: fits(text) is None
+    return lambda text: fits(text) is not None
+
+
+def _literal(name: str, kind: str, value: expressions.Literal) -> expressions.Literal:
+    if kind == "text" and isinstance(value, str):
+        return value
+    if kind == "datetime" and isinstance(value, str):
+        return moment(value, f"column '{name}':")
+    if kind == "boolean" and isinstance(value, bool):
+        return int(value)
+    if kind in ("integer", "pixels", "real", "probability") and not isinstance(value, (str, bool)):
+        return value
+    example = {"text": "'text'", "datetime": f"'{iso(0)}'", "boolean": "TRUE"}.get(kind, "0.5")
+    raise InputError(
+        f"column '{name}' is of kind {kind}; {value!r} is not",
+        f"compare it with a value like {example}",
+    )

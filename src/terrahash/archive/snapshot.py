@@ -1,0 +1,350 @@
+"""One moment of an archive: its segments and tombstones, and every question that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.archive.columns import Column
+from terrahash.archive.filters import Filter
+from terrahash.archive.hits import Record
+from terrahash.archive.lookup import Needles
+from terrahash.archive.manifest import State
+from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
+from terrahash.archive.segments import Segment
+from terrahash.codes import CodeLayout
+from terrahash.errors import InputError
+from terrahash.search import Matches, search
+
+# Where a filter keeps less than one row in this many, the codes that remain are copied together:
+# reading few rows beats testing a mask for every one.
+GATHER_BELOW = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found for one query, as ids.
+
+    Attributes:
+        ids: ``(n,) int64``.
+        distances: ``(n,) float32``.
+        scores: ``(n,) float32`` or None.
+        ties: how many rows in all rank as the last one does.
+        ways: how each group of segments was searched, and the share of its codes that was read.
+    """
+
+    ids: NDArray[np.int64]
+    distances: NDArray[np.float32]
+    scores: NDArray[np.float32] | None
+    ties: int
+    ways: tuple[tuple[str, float], ...]
+
+
+class Snapshot:
+    """An archive as it was after one commit; nothing that happens later changes it.
+
+    Args:
+        state: of the manifest.
+        segments: the open segments that the state names.
+        layout: of the codes.
+    """
+
+    def __init__(self, state: State, segments: Sequence[Segment], layout: CodeLayout) -> None:
+        self.state = state
+        self.layout = layout
+        self.segments = sorted(
+            (s for s in segments if s.rows), key=lambda s: (s.footer.ids[0], s.seq)
+        )
+        self.all_segments = list(segments)
+
+    @cached_property
+    def dead(self) -> dict[int, NDArray[np.uint32]]:
+        """Deleted rows of each segment that has any, ascending, by segment number."""
+        parts: dict[int, list[NDArray[np.uint32]]] = {}
+        for segment in self.all_segments:
+            for target, rows in segment.dead.items():
+                if target in self.state.segments:
+                    parts.setdefault(target, []).append(rows)
+        return {
+            target: rows[0] if len(rows) == 1 else np.unique(np.concatenate(rows))
+            for target, rows in parts.items()
+        }
+
+    def __len__(self) -> int:
+        rows = sum(segment.rows for segment in self.segments)
+        return rows - sum(map(len, self.dead.values()))
+
+    @cached_property
+    def groups(self) -> list[list[Segment]]:
+        """Segments in groups whose ids ascend from one to the next; one group without updates."""
+        groups: list[list[Segment]] = []
+        for segment in self.segments:
+            for group in groups:
+                if group[-1].footer.ids[1] < segment.footer.ids[0]:
+                    group.append(segment)
+                    break
+            else:
+                groups.append([segment])
+        return groups
+
+    @cached_property
+    def _alive(self) -> dict[int, NDArray[np.bool_]]:
+        return {}
+
+    def alive(self, segment: Segment) -> NDArray[np.bool_] | None:
+        """``(rows,) bool`` of the rows not deleted, or None where none is."""
+        dead = self.dead.get(segment.seq)
+        if dead is None:
+            return None
+        mask = self._alive.get(segment.seq)
+        if mask is None:
+            mask = np.ones(segment.rows, bool)
+            mask[dead] = False
+            self._alive[segment.seq] = mask
+        return mask
+
+    def kinds(self) -> dict[str, str]:
+        """Kinds of all columns, built-in ones first."""
+        return {**BUILT_IN, **self.state.columns}
+
+    def mask(self, segment: Segment, condition: Filter | None) -> NDArray[np.bool_] | None:
+        """``(rows,) bool`` of the live rows that meet a condition, or None where all do."""
+        alive = self.alive(segment)
+        if condition is None:
+            return alive
+        met = condition.mask(segment)
+        return met if alive is None else met & alive
+
+    def rows(self, condition: Filter | None = None) -> Iterator[tuple[Segment, NDArray[np.int64]]]:
+        """Segments and their live rows that meet a condition, in the order of ids per group."""
+        for segment in self.segments:
+            mask = self.mask(segment, condition)
+            rows = np.arange(segment.rows) if mask is None else np.flatnonzero(mask)
+            if len(rows):
+                yield segment, rows
+
+    def ids(self, condition: Filter | None = None) -> NDArray[np.int64]:
+        """``(n,) int64`` ids of the live rows that meet a condition, ascending."""
+        parts = [segment.ids.ids_of(rows) for segment, rows in self.rows(condition)]
+        joined = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return joined if len(self.groups) <= 1 else np.sort(joined)
+
+    def locate(self, ids: NDArray[np.int64]) -> list[tuple[Segment, NDArray[Any], NDArray[Any]]]:
+        """Where live rows lie.
+
+        Returns:
+            For each segment that holds any: itself, positions within ``ids``, rows.
+        """
+        out = []
+        for segment in self.segments:
+            first, last = segment.footer.ids
+            possible = np.flatnonzero((ids >= first) & (ids <= last))
+            if not len(possible):
+                continue
+            rows = segment.ids.rows_of(ids[possible])
+            known = rows >= 0
+            alive = self.alive(segment)
+            if alive is not None:
+                known &= alive[np.maximum(rows, 0)]
+            if known.any():
+                out.append((segment, possible[known], rows[known]))
+        return out
+
+    def find(self, name: str, texts: Sequence[str]) -> Iterator[tuple[int, Segment, int]]:
+        """(position in texts, segment, row) of every live row whose indexed column is a text."""
+        needles = Needles(texts)
+        for segment in self.segments:
+            alive: NDArray[np.bool_] | None = None
+            for position, row in needles.rows_in(segment, name):
+                alive = self.alive(segment) if alive is None else alive
+                if alive is None or alive[row]:
+                    yield position, segment, row
+
+    def codes(self, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """``(n, nbytes) uint8`` codes of ids.
+
+        Raises:
+            InputError: if an id is not in the archive.
+        """
+        out = np.empty((len(ids), self.layout.nbytes), np.uint8)
+        missing = np.ones(len(ids), bool)
+        for segment, positions, rows in self.locate(ids):
+            out[positions] = segment.codes[rows]
+            missing[positions] = False
+        check_found(ids, missing)
+        return out
+
+    def records(self, ids: NDArray[np.int64]) -> list[Record]:
+        """What is known of tiles, in the order of their ids as given.
+
+        Raises:
+            InputError: if an id is not in the archive.
+        """
+        found: dict[int, Record] = {}
+        missing = np.ones(len(ids), bool)
+        for segment, positions, rows in self.locate(ids):
+            columns = {name: segment.column(name) for name in segment.footer.columns}
+            missing[positions] = False
+            for position, row in zip(positions.tolist(), rows.tolist(), strict=True):
+                found[position] = _record(int(ids[position]), row, columns, self.state.columns)
+        check_found(ids, missing)
+        return [found[position] for position in range(len(ids))]
+
+    def search(
+        self,
+        queries: NDArray[np.uint8],
+        *,
+        k: int | None,
+        radius: float | None,
+        condition: Filter | None = None,
+        magnitudes: NDArray[np.float32] | None = None,
+        ties: bool = False,
+    ) -> list[Found]:
+        """The nearest live rows of each query; see :func:`terrahash.search.search`.
+
+        The order is (distance, id), with magnitudes (score, distance, id).
+        """
+        per_group = [
+            self._search_group(group, queries, k, radius, condition, magnitudes, ties)
+            for group in self.groups
+        ]
+        if len(per_group) == 1:
+            return per_group[0]
+        if not per_group:
+            scores = None if magnitudes is None else np.empty(0, np.float32)
+            nothing = Found(np.empty(0, np.int64), np.empty(0, np.float32), scores, 0, ())
+            return [nothing] * len(queries)
+        return [_merged(parts, k, ties) for parts in zip(*per_group, strict=True)]
+
+    def _search_group(
+        self,
+        group: Sequence[Segment],
+        queries: NDArray[np.uint8],
+        k: int | None,
+        radius: float | None,
+        condition: Filter | None,
+        magnitudes: NDArray[np.float32] | None,
+        ties: bool,
+    ) -> list[Found]:
+        chunks: list[NDArray[np.uint8]] = []
+        masks: list[NDArray[np.bool_] | None] = []
+        origins: list[tuple[Segment, NDArray[np.int64] | None]] = []
+        for segment in group:
+            mask = self.mask(segment, condition)
+            chosen = None
+            if mask is not None:
+                count = int(np.count_nonzero(mask))
+                if not count:
+                    continue
+                if count * GATHER_BELOW < segment.rows:
+                    chosen, mask = np.flatnonzero(mask), None
+            chunks.append(segment.codes if chosen is None else segment.codes[chosen])
+            masks.append(mask)
+            origins.append((segment, chosen))
+        matches = search(
+            chunks,
+            queries,
+            self.layout,
+            k=k,
+            radius=radius,
+            masks=masks,
+            magnitudes=magnitudes,
+            ties=ties,
+        )
+        starts = np.cumsum([0, *map(len, chunks)])
+        return [_found(match, starts, origins) for match in matches]
+
+
+def check_found(ids: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
+    """Raise for ids that are not in the archive.
+
+    Raises:
+        InputError: naming the first of them.
+    """
+    if missing.any():
+        absent = ids[missing]
+        more = f" and {len(absent) - 1} others" if len(absent) > 1 else ""
+        raise InputError(
+            f"id {int(absent[0])}{more} not in the archive", "list ids with: archive list"
+        )
+
+
+def _found(
+    match: Matches,
+    starts: NDArray[np.int64],
+    origins: Sequence[tuple[Segment, NDArray[np.int64] | None]],
+) -> Found:
+    ids = np.empty(len(match.rows), np.int64)
+    chunk = np.searchsorted(starts, match.rows, side="right") - 1
+    for number in np.unique(chunk).tolist():
+        segment, chosen = origins[number]
+        here = np.flatnonzero(chunk == number)
+        rows = match.rows[here] - starts[number]
+        ids[here] = segment.ids.ids_of(rows if chosen is None else chosen[rows])
+    return Found(ids, match.distances, match.scores, match.ties, ((match.way, match.share_read),))
+
+
+def _merged(parts: Sequence[Found], k: int | None, ties: bool) -> Found:
+    ids = np.concatenate([part.ids for part in parts])
+    distances = np.concatenate([part.distances for part in parts])
+    kept = [part.scores for part in parts if part.scores is not None]
+    scores = np.concatenate(kept) if kept else None
+    keys = (ids, distances) if scores is None else (ids, distances, scores)
+    order = np.lexsort(keys)
+    ways = tuple(way for part in parts for way in part.ways)
+    if not len(order):
+        return Found(ids, distances, scores, 0, ways)
+    last = order[-1] if k is None or k >= len(order) else order[k - 1]
+    rank = _ranks(distances, scores)
+    if k is not None and ties:
+        stop = int(np.searchsorted(rank[order], rank[last], side="right"))
+        order = order[: max(stop, 0)]
+    elif k is not None:
+        order = order[:k]
+    total = 0
+    start = 0
+    for part in parts:
+        ranks = rank[start : start + len(part.ids)]
+        start += len(part.ids)
+        if len(ranks):
+            # A part that ends at this rank counted its ties itself; one that goes beyond it
+            # returned every row of this rank.
+            at_end = ranks[-1] == rank[last]
+            total += part.ties if at_end else int(np.count_nonzero(ranks == rank[last]))
+    return Found(
+        ids[order], distances[order], None if scores is None else scores[order], total, ways
+    )
+
+
+def _ranks(distances: NDArray[np.float32], scores: NDArray[np.float32] | None) -> NDArray[np.int64]:
+    keys = np.stack([distances if scores is None else scores, distances], axis=1)
+    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _record(
+    number: int, row: int, columns: Mapping[str, Column | None], user: Mapping[str, str]
+) -> Record:
+    values: dict[str, Any] = {
+        name: column.item(row) for name, column in columns.items() if column is not None
+    }
+    west, *rest = (values.get(name) for name in BBOX)
+    x, *more = (values.get(name) for name in WINDOW)
+    return Record(
+        id=number,
+        user_id=values.get("user_id"),
+        source=values.get("source"),
+        label=values.get("label"),
+        predicted_label=values.get("predicted_label"),
+        confidence=values.get("confidence"),
+        datetime=values.get("datetime"),
+        bbox=None if west is None else (west, *rest),
+        window=None if x is None else (x, *more),
+        size=values.get("size"),
+        mtime=values.get("mtime"),
+        columns={name: values.get(name) for name in user},
+    )
