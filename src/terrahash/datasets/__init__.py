@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.known import KnownDataset
-from terrahash.datasets.registry import KNOWN, cache_folder, load_dataset
+from terrahash.datasets.registry import KNOWN, load_dataset
 from terrahash.datasets.split import Split, make_split, split_from_text
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "Dataset",
     "KnownDataset",
     "Split",
-    "cache_folder",
     "load_dataset",
     "make_split",
     "split_from_text",

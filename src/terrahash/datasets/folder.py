@@ -12,15 +12,6 @@ from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.labels import find_label_file, read_label_file
 from terrahash.errors import DatasetError
 
-# What Pillow reads and imagery is published in; compared in lower case.
-IMAGE_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("jpg", "jpeg", "jpe", "jfif", "png", "tif", "tiff", "bmp", "dib", "gif", "webp"),
-        *("jp2", "j2k", "jpx", "jpf", "j2c", "ppm", "pgm", "pbm", "pnm", "tga", "avif"),
-    )
-)
-
 
 def load_folder(folder: Path, name: str | None = None) -> Dataset:
     """The data set in a folder.
@@ -50,7 +41,7 @@ def load_folder(folder: Path, name: str | None = None) -> Dataset:
     if not files:
         raise DatasetError(
             f"no images in '{folder}'",
-            "images are told by their extension: " + " ".join(sorted(IMAGE_SUFFIXES)),
+            "images are told by their extension: " + " ".join(sorted(_suffixes())),
         )
     loose = [file for file in files if "/" not in file]
     if len(loose) == len(files):
@@ -93,6 +84,13 @@ def from_class_folders(
     return Dataset(name, root, files, labels, classes)
 
 
+def _suffixes() -> frozenset[str]:
+    """What :mod:`terrahash.imagery` reads; imported late, since that loads Pillow."""
+    from terrahash.imagery.files import IMAGE_SUFFIXES
+
+    return IMAGE_SUFFIXES
+
+
 def _images_below(folder: Path) -> list[str]:
     """Sorted posix paths of the images below a folder, following links but no loops."""
     return sorted(_walk(folder, "", {os.path.realpath(folder)}))
@@ -112,7 +110,7 @@ def _walk(folder: Path, prefix: str, above: set[str]) -> Iterator[str]:
             real = os.path.realpath(entry.path)
             if real not in above:
                 yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", above | {real})
-        elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+        elif Path(entry.name).suffix.lower() in _suffixes() and entry.is_file():
             yield prefix + entry.name
 
 
@@ -121,7 +119,7 @@ def _unwrap(folder: Path) -> Path:
     while True:
         inner = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
         folders = [entry for entry in inner if entry.is_dir() and not entry.is_symlink()]
-        images = any(entry.suffix.lower() in IMAGE_SUFFIXES for entry in inner)
+        images = any(entry.suffix.lower() in _suffixes() for entry in inner)
         if len(folders) != 1 or images:
             return folder
         if not any(entry.is_dir() for entry in folders[0].iterdir()):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
+from terrahash.cache import cache_folder
 from terrahash.datasets.aid import AID
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.folder import load_class_folders, load_folder
@@ -16,23 +18,15 @@ SCENES = "scenes"
 KNOWN: dict[str, KnownDataset] = {known.name: known for known in (UCMERCED, AID)}
 
 
-def cache_folder() -> Path:
-    """The user's cache: ``$TERRAHASH_CACHE``, or ``terrahash`` below ``$XDG_CACHE_HOME``."""
-    given = os.environ.get("TERRAHASH_CACHE")
-    if given:
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "terrahash"
-
-
 def data_folders() -> list[Path]:
     """Where known data sets are looked for: ``$TERRAHASH_DATA``, then the cache."""
     given = os.environ.get("TERRAHASH_DATA")
     return [*([Path(given).expanduser()] if given else []), cache_folder() / "data"]
 
 
-def find(known: KnownDataset) -> Path | None:
-    """The folder of a known data set on this machine, or ``None``."""
-    for base in data_folders():
+def find(known: KnownDataset, folders: Sequence[Path] | None = None) -> Path | None:
+    """The folder of a known data set below one of the data folders, or ``None``."""
+    for base in data_folders() if folders is None else folders:
         for folder in known.folders:
             if (base / folder).is_dir():
                 return base / folder
@@ -53,7 +47,7 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
         if name_or_folder == SCENES:
             from terrahash.datasets.scenes import load_scenes
 
-            return load_scenes(cache_folder() / "data")
+            return load_scenes()
         known = KNOWN.get(name_or_folder.lower())
         if known is not None:
             return _load_known(known)

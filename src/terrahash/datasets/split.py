@@ -91,7 +91,11 @@ class Split:
             )
 
     def save(self, path: str | Path) -> None:
-        """Write the split as text: a header, then a role and a path on each line."""
+        """Write the split as text: a header, then a role and a path on each line.
+
+        Raises:
+            DatasetError: if it cannot be written.
+        """
         head = {
             "dataset": self.dataset,
             "files": len(self.files),
@@ -102,7 +106,12 @@ class Split:
         lines = [f"# {FORMAT}", *(f"# {key}: {value}" for key, value in head.items())]
         rows = zip(self.roles, self.files, strict=True)
         lines += [f"{role}\t{_escape(file)}" for role, file in rows]
-        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        try:
+            Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise DatasetError(
+                f"cannot write the split '{path}': {error.strerror}", "choose another place"
+            ) from error
 
     @classmethod
     def load(cls, path: str | Path, data: Dataset | None = None) -> Split:

@@ -7,6 +7,11 @@ borrow each other's parts as clutter, so that form and layout are what tells the
 
 from __future__ import annotations
 
-from terrahash.datasets.scenes.generate import generate_scenes, load_scenes
+from terrahash.datasets.scenes.generate import (
+    SCENE_CLASSES,
+    generate_scenes,
+    load_scenes,
+    scenes_folder,
+)
 
-__all__ = ["generate_scenes", "load_scenes"]
+__all__ = ["SCENE_CLASSES", "generate_scenes", "load_scenes", "scenes_folder"]

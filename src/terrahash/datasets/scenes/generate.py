@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from terrahash.cache import cache_folder
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.folder import load_class_folders
 from terrahash.errors import DatasetError, InputError
@@ -22,6 +23,26 @@ DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 16, 1024  # pixels; below, nothing can be told apart
 TILES_WORTH_A_WORKER = 150  # starting one takes as long as drawing some thirty tiles
 MAX_WORKERS = 8
+
+# The layouts of landuse.py, which load Pillow and are imported only to draw.
+SCENE_CLASSES = (
+    "beach",
+    "dense_residential",
+    "farmland",
+    "forest",
+    "freeway",
+    "harbour",
+    "industrial",
+    "intersection",
+    "parking_lot",
+    "river",
+    "roundabout",
+    "runway",
+    "solar_park",
+    "sparse_residential",
+    "sports_field",
+    "storage_tanks",
+)
 
 
 def generate_scenes(
@@ -54,8 +75,6 @@ def generate_scenes(
             f"{per_class} tiles a class with seed {seed} cannot be",
             "choose at least one tile, and a seed from 0",
         )
-    from terrahash.datasets.scenes.landuse import LAND_USE
-
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"'{folder}' is in the way", "give a new folder for the scenes")
     try:
@@ -72,34 +91,37 @@ def generate_scenes(
             f"cannot write the scenes to '{folder}': {error.strerror}",
             "choose a folder that can be written, or set TERRAHASH_CACHE",
         ) from error
-    return load_class_folders(folder, "scenes", tuple(LAND_USE))
+    return load_class_folders(folder, "scenes", SCENE_CLASSES)
 
 
-def load_scenes(data: Path) -> Dataset:
-    """The default scenes below the cache's data folder ``data``; made on first use.
+def scenes_folder() -> Path:
+    """Where the default scenes of this version are kept."""
+    return cache_folder() / "data" / f"scenes-v{GENERATOR_VERSION}"
+
+
+def load_scenes() -> Dataset:
+    """The default scenes from the cache; made on first use.
 
     Raises:
         DatasetError: if they cannot be written.
     """
-    folder = data / f"scenes-v{GENERATOR_VERSION}"
+    folder = scenes_folder()
     if not folder.is_dir():
         try:
             return generate_scenes(folder)
         except DatasetError:
             if not folder.is_dir():  # otherwise another process was quicker
                 raise
-    from terrahash.datasets.scenes.landuse import LAND_USE
-
-    return load_class_folders(folder, "scenes", tuple(LAND_USE))
+    return load_class_folders(folder, "scenes", SCENE_CLASSES)
 
 
 def write_share(
     folder: Path, *, size: int, per_class: int, seed: int, share: int = 0, shares: int = 1
 ) -> None:
     """Draw every ``shares``-th tile that is not there yet, beginning with number ``share``."""
-    from terrahash.datasets.scenes.landuse import LAND_USE, draw_tile
+    from terrahash.datasets.scenes.landuse import draw_tile
 
-    for class_name in LAND_USE:
+    for class_name in SCENE_CLASSES:
         place = folder / class_name
         place.mkdir(exist_ok=True)
         for number in range(share, per_class, shares):
@@ -117,9 +139,7 @@ def _write_all(folder: Path, size: int, per_class: int, seed: int) -> None:
     Helpers are plain commands: unlike a process pool they need no guard in the user's script, and
     where none can be started the tiles only take longer.
     """
-    from terrahash.datasets.scenes.landuse import LAND_USE
-
-    tiles = per_class * len(LAND_USE)
+    tiles = per_class * len(SCENE_CLASSES)
     shares = min(os.cpu_count() or 1, MAX_WORKERS, 1 + tiles // TILES_WORTH_A_WORKER, per_class)
     command = [sys.executable, "-m", __package__, str(folder), str(size), str(per_class), str(seed)]
     helpers = []

@@ -1,0 +1,62 @@
+"""Getting a known data set from its publisher onto this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from terrahash.datasets.download import download, verify
+from terrahash.datasets.known import KnownDataset
+from terrahash.datasets.registry import data_folders, find
+from terrahash.datasets.unpack import unpack
+from terrahash.errors import DatasetError
+from terrahash.progress import Reporter
+
+
+def fetch(
+    known: KnownDataset, *, folder: Path | None = None, reporter: Reporter | None = None
+) -> Path:
+    """Download, check and unpack a known data set, unless it is here already.
+
+    Args:
+        known: which one; whoever calls has shown its terms.
+        folder: the data folder to put it into; ``$TERRAHASH_DATA`` or the user's cache if not
+            given.
+        reporter: told of the progress.
+
+    Returns:
+        The folder of the data set, as :func:`terrahash.datasets.load_dataset` will find it.
+
+    Raises:
+        DatasetError: if it can only be had by hand, cannot be fetched or unpacked, or is not laid
+            out as its publisher says.
+    """
+    found = find(known, None if folder is None else [folder])
+    if found is not None:
+        return found
+    if not known.downloads:
+        raise DatasetError(
+            f"'{known.name}' cannot be fetched by a program: {known.by_hand}", known.homepage
+        )
+    folder = folder or data_folders()[0]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatasetError(
+            f"cannot make '{folder}': {error.strerror}", "choose another with --to"
+        ) from error
+    for item in known.downloads:
+        archive = folder / item.filename
+        if archive.exists():
+            verify(archive, item.checksum)
+        else:
+            download(item.url, archive, checksum=item.checksum, reporter=reporter)
+        unpack(archive, folder / item.folder, reporter=reporter)
+        archive.unlink()
+    found = find(known, [folder])
+    if found is None:
+        raise DatasetError(
+            f"what was fetched for '{known.name}' is laid out otherwise than expected: no "
+            f"'{known.folders[0]}' in '{folder}'",
+            "move its class folders there",
+        )
+    return found
