@@ -203,20 +203,16 @@ def _check_parts(
     """Each class, or the whole, has an image in each part."""
     labels = np.asarray(data.labels) if by_class else np.zeros(len(data), np.int64)
     has: dict[int, set[str]] = defaultdict(set)
-    distinct: dict[int, int] = defaultdict(int)
+    distinct: Counter[int] = Counter()
     for group in groups:
-        label = int(labels[group[0]])
-        distinct[label] += 1
-        has[label].update(roles[row] for row in group)
+        distinct.update(set(labels[group].tolist()))
+        for row in group:
+            has[int(labels[row])].add(roles[row])
     for label in sorted(has):
         if len(has[label]) < parts:
-            what = (
-                f"class '{data.class_names[label]}' of '{data.name}'"
-                if by_class
-                else (f"'{data.name}'")
-            )
+            what = f"class '{data.class_names[label]}' of " if by_class else ""
             raise DatasetError(
-                f"{what} has {distinct[label]} distinct images, too few for the split",
+                f"{what}'{data.name}' has {distinct[label]} distinct images, too few for the split",
                 f"it needs {parts} or more, one for each of fitting, validation and test; "
                 "add images, or leave the class out",
             )

@@ -90,12 +90,8 @@ class Split:
                 remedy,
             )
 
-    def save(self, path: str | Path) -> None:
-        """Write the split as text: a header, then a role and a path on each line.
-
-        Raises:
-            DatasetError: if it cannot be written.
-        """
+    def to_text(self) -> str:
+        """The split as text: a header, then a role and a path on each line."""
         head = {
             "dataset": self.dataset,
             "files": len(self.files),
@@ -106,8 +102,16 @@ class Split:
         lines = [f"# {FORMAT}", *(f"# {key}: {value}" for key, value in head.items())]
         rows = zip(self.roles, self.files, strict=True)
         lines += [f"{role}\t{_escape(file)}" for role, file in rows]
+        return "\n".join(lines) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write :meth:`to_text` to a file.
+
+        Raises:
+            DatasetError: if it cannot be written.
+        """
         try:
-            Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+            Path(path).write_text(self.to_text(), encoding="utf-8")
         except OSError as error:
             raise DatasetError(
                 f"cannot write the split '{path}': {error.strerror}", "choose another place"
