@@ -19,6 +19,7 @@ from terrahash.datasets.split import Split
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import DatasetError, InputError
 from terrahash.evaluation.codestats import code_statistics
+from terrahash.evaluation.examples import find_examples
 from terrahash.evaluation.metrics import measure
 from terrahash.evaluation.protocols import arrange
 from terrahash.evaluation.published import published_metrics
@@ -103,7 +104,8 @@ def evaluate(
         encoder.layout,
         trial.self_rows,
     )
-    result = evaluate_codes(retrieval, k=k, magnitudes=encoded.magnitudes[queries])
+    magnitudes = encoded.magnitudes[queries]
+    result = evaluate_codes(retrieval, k=k, magnitudes=magnitudes)
     card = encoder.card
     return Report(
         method=card.get("method"),
@@ -124,6 +126,7 @@ def evaluate(
         seconds_encoding=seconds_encoding,
         versions=versions(),
         notes=notes,
+        examples=find_examples(retrieval, trial, result.metrics.ap_at_k, magnitudes),
     )
 
 

@@ -389,7 +389,7 @@ def _best_codes(sizes: Any, k: int, scores: Any, units: Any, heap: Any) -> int:
 def asymmetric_values(
     query_bytes: Any,
     query_words: Any,
-    magnitudes: Any,
+    steps: Any,
     code_bytes: Any,
     code_words: Any,
     label_mask: Any,
@@ -411,16 +411,15 @@ def asymmetric_values(
 
     Args:
         query_bytes, query_words: ``(B, nbytes) uint8`` and ``(B, W) uint64`` of the same codes.
-        magnitudes: ``(B, bits) float32`` ≥ 0.
+        steps: ``(B, 8 * nbytes) int64``, what each differing bit adds to the score.
         code_bytes, code_words: ``(D, nbytes)`` and ``(D, W)``, the gallery's distinct codes.
         members, starts: ``(N,)`` and ``(D + 1,) int64``, the gallery rows of each distinct code.
         code_of: ``(N,) int64``, the distinct code of each gallery row.
     """
     count, width = code_bytes.shape
-    bits = magnitudes.shape[1]
     gains = np.empty(len(gallery_labels), np.int32)
-    costs = np.zeros((width, 256), np.float64)
-    scores = np.empty(count, np.float64)
+    costs = np.zeros((width, 256), np.int64)
+    scores = np.empty(count, np.int64)
     units = np.empty(count, np.int32)
     ranked = np.empty(count, np.int64)
     sizes = starts[1:] - starts[:-1]
@@ -434,11 +433,10 @@ def asymmetric_values(
                 lowest = 0
                 while not (value >> lowest) & 1:
                     lowest += 1
-                bit = byte * 8 + 7 - lowest
-                cost = np.float64(magnitudes[query, bit]) if bit < bits else 0.0
+                cost = steps[query, byte * 8 + 7 - lowest]
                 costs[byte, value] = costs[byte, value & (value - 1)] + cost
         for code in range(count):
-            score = 0.0
+            score = 0
             for byte in range(width):
                 score += costs[byte, query_bytes[query, byte] ^ code_bytes[code, byte]]
             scores[code] = score

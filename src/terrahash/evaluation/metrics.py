@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.errors import InputError
 from terrahash.evaluation import kernels
 from terrahash.evaluation.counting import count
 from terrahash.evaluation.retrieval import Retrieval
+from terrahash.search.ranking import Asymmetric
 
 TIE_RULE = "expectation over all orders of tied items"
 # Hamming radius of the classic lookup measure "precision within radius 2".
@@ -210,13 +210,7 @@ def _most_relevant(retrieval: Retrieval) -> int:
 
 
 def _asymmetric(retrieval: Retrieval, magnitudes: NDArray[np.float32], k: int) -> Floats:
-    expected = (len(retrieval.query_codes), retrieval.layout.bits)
-    if magnitudes.shape != expected or not np.isfinite(magnitudes).all() or magnitudes.min() < 0:
-        raise InputError(
-            f"magnitudes of shape {magnitudes.shape} given, expected finite values ≥ 0 of shape "
-            f"{expected}, one for each bit of each query",
-            "take them from Encoder.encode_files(...).magnitudes",
-        )
+    steps = Asymmetric.of(magnitudes, len(retrieval.query_codes), retrieval.layout).steps
     hash_unit, label_unit, _ = retrieval.layout.units
     codes, code_of = np.unique(retrieval.gallery_codes, axis=0, return_inverse=True)
     code_of = code_of.reshape(-1).astype(np.int64)
@@ -225,14 +219,13 @@ def _asymmetric(retrieval: Retrieval, magnitudes: NDArray[np.float32], k: int) -
     code_words = retrieval.gallery_words[members[starts[:-1]]]
     harmonic, discounts = _tables(len(retrieval.gallery_codes), k)
     query_codes = np.ascontiguousarray(retrieval.query_codes)
-    magnitudes = np.ascontiguousarray(magnitudes, np.float32)
 
     def block(rows: slice) -> Floats:
         values = np.zeros((rows.stop - rows.start, kernels.TOP_COLUMNS))
         kernels.asymmetric_values(
             query_codes[rows],
             retrieval.query_words[rows],
-            magnitudes[rows],
+            steps[rows],
             codes,
             code_words,
             retrieval.label_mask,

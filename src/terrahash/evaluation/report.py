@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from terrahash.errors import InputError, MissingExtraError
 from terrahash.evaluation.codestats import CodeStatistics
+from terrahash.evaluation.examples import Examples
 from terrahash.evaluation.metrics import TIE_RULE, Metrics
 from terrahash.evaluation.published import PUBLISHED
 
@@ -74,6 +75,7 @@ class Report:
         seconds: wall time in all; ``seconds_encoding`` of it went into encoding the images.
         versions: of what the numbers depend on.
         notes: what a reader must know, such as that the encoder was trained on other data.
+        examples: queries and their answers to look at.
     """
 
     method: str | None
@@ -93,7 +95,8 @@ class Report:
     seconds: float
     seconds_encoding: float
     versions: dict[str, str]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    examples: Examples
 
     @property
     def metrics(self) -> Metrics:
@@ -114,7 +117,7 @@ class Report:
         own = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if field.name != "result"
+            if field.name not in ("result", "examples")
         }
         own.update(
             seconds=round(self.seconds, 3),
