@@ -35,8 +35,11 @@ from terrahash.search.intrinsics import (
 )
 from terrahash.search.ranking import DISTANCE_BITS
 
-# Rows of a block: small enough for the first-level cache, large enough to amortise its overhead.
-BLOCK_ROWS = 512
+# Bytes of a block: small enough for the first-level cache, large enough to amortise its overhead.
+BLOCK_BYTES = 1 << 13
+LEAST_BLOCK_ROWS = 128
+# Rows of a step through a block that may hold a match.
+STEP_ROWS = 32
 # Up to so many words a code's loop is unrolled; longer ones are summed along the code.
 UNROLLED_WORDS = {64: 5, 32: 7, 16: 7, 8: 7}
 # Leading binary digits of the magnitudes that bound an asymmetric score from below.
@@ -243,14 +246,15 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
         nbytes = queries.shape[1]
         stride = words if words > 0 else nbytes * 8 // width
         layout = stride, nbytes, label_mask.ctypes.data, hash_unit, label_unit
+        block_rows = max(BLOCK_BYTES // nbytes, LEAST_BLOCK_ROWS)
         while True:
             current = take_ticket(ticket.ctypes.data)
             if current >= len(ranges):
                 break
             codes, mask = ranges[current, CODES], ranges[current, MASK]
             base, end = ranges[current, BASE], ranges[current, STOP]
-            for start in range(ranges[current, START], end, BLOCK_ROWS):
-                stop = min(start + BLOCK_ROWS, end)
+            for start in range(ranges[current, START], end, block_rows):
+                stop = min(start + block_rows, end)
                 if mask != 0 and not any_set(mask, start, stop):
                     continue
                 for number in range(len(queries)):
@@ -275,26 +279,43 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                     elif least > worst or least > radius:
                         continue
                     elif least == worst and base + start > rows[number, 0]:
+                        # No condition on the mask inside the loop: it would become a vector load
+                        # from address 0 with all lanes off, which takes processors very long.
                         count = 0
-                        for row in range(start, stop):
-                            near = distanced(codes, row, query, layout, width, total, mode)
-                            count += near == smallest and (mask == 0 or load(mask, row, 8) != 0)
+                        if mask == 0:
+                            for row in range(start, stop):
+                                near = distanced(codes, row, query, layout, width, total, mode)
+                                count += near == smallest
+                        else:
+                            for row in range(start, stop):
+                                near = distanced(codes, row, query, layout, width, total, mode)
+                                count += (near == smallest) & load(mask, row, 8)
                         dropped[number] += count
                         continue
-                    for row in range(start, stop):
-                        if mask != 0 and load(mask, row, 8) == 0:
-                            continue
-                        near = measured(codes, row, query, plane, layout, width, total, mode)
-                        key = types.int64(near)
+                    for first in range(start, stop, STEP_ROWS):
+                        last = min(first + STEP_ROWS, stop)
+                        smallest = constant(-1, total)
+                        for row in range(first, last):
+                            near = measured(codes, row, query, plane, layout, width, total, mode)
+                            smallest = lesser(smallest, near)
+                        least = types.int64(smallest)
                         if mode == 2:
-                            if key << (shift + DISTANCE_BITS) > keys[number, 0]:
-                                continue
-                            units = distanced(codes, row, query, layout, width, total, mode)
-                            score = scored(codes, row, query, nbytes, tables, number)
-                            key = (score << DISTANCE_BITS) | types.int64(units)
-                        elif key > radius:
+                            least <<= shift + DISTANCE_BITS
+                        if least > keys[number, 0]:
                             continue
-                        offer(keys, rows, dropped, number, key, base + row)
+                        for row in range(first, last):
+                            if mask != 0 and load(mask, row, 8) == 0:
+                                continue
+                            near = measured(codes, row, query, plane, layout, width, total, mode)
+                            key = types.int64(near)
+                            if mode == 2:
+                                if key << (shift + DISTANCE_BITS) > keys[number, 0]:
+                                    continue
+                                units = distanced(codes, row, query, layout, width, total, mode)
+                                score = scored(codes, row, query, nbytes, tables, number)
+                                key = (score << DISTANCE_BITS) | types.int64(units)
+                            if key <= keys[number, 0] and (mode == 2 or key <= radius):
+                                offer(keys, rows, dropped, number, key, base + row)
 
     return topk
 
@@ -304,6 +325,7 @@ def _make_collect(width: int, total: int, words: int, mode: int) -> Any:
         nbytes = queries.shape[1]
         stride = words if words > 0 else nbytes * 8 // width
         layout = stride, nbytes, label_mask.ctypes.data, hash_unit, label_unit
+        block_rows = max(BLOCK_BYTES // nbytes, LEAST_BLOCK_ROWS)
         count = state[FOUND]
         current = state[RANGE]
         while True:
@@ -314,8 +336,8 @@ def _make_collect(width: int, total: int, words: int, mode: int) -> Any:
                 state[BLOCK], state[NEXT_QUERY] = ranges[current, START], 0
             codes, mask = ranges[current, CODES], ranges[current, MASK]
             base, end = ranges[current, BASE], ranges[current, STOP]
-            for start in range(state[BLOCK], end, BLOCK_ROWS):
-                stop = min(start + BLOCK_ROWS, end)
+            for start in range(state[BLOCK], end, block_rows):
+                stop = min(start + block_rows, end)
                 first = state[NEXT_QUERY]
                 state[NEXT_QUERY] = 0
                 if mask != 0 and not any_set(mask, start, stop):
