@@ -16,13 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.archive import merging
-from terrahash.archive.columns import Column
+from terrahash.archive.checking import ENCODER, SEGMENTS, Verification, verify
+from terrahash.archive.columns import Column, absent_column
 from terrahash.archive.conflicts import Conflict, conflicts
 from terrahash.archive.files import Files, WriterLock, explained
 from terrahash.archive.filters import Filter
 from terrahash.archive.hits import Hits, Record
 from terrahash.archive.manifest import NAME, Manifest, meta_of, not_an_archive
-from terrahash.archive.schema import build_columns, check_kind, check_name
+from terrahash.archive.repairing import Repair, repair
+from terrahash.archive.schema import (
+    BBOX,
+    BUILT_IN,
+    WINDOW,
+    build_columns,
+    check_kind,
+    check_name,
+)
 from terrahash.archive.segments import SUFFIX, Segment, SegmentWriter, segment_path
 from terrahash.archive.snapshot import Snapshot
 from terrahash.archive.writing import Table, write_table
@@ -36,8 +45,6 @@ Mode: TypeAlias = Literal["r", "a"]
 Values: TypeAlias = Sequence[Any] | NDArray[Any]
 BBox: TypeAlias = tuple[float, float, float, float]
 
-SEGMENTS = "segments"
-ENCODER = "encoder"
 # A reader whose segments vanish under it while it opens them starts over; each time a merge was
 # faster than it, which does not happen this often.
 READ_ATTEMPTS = 100
@@ -113,8 +120,7 @@ class Archive:
         try:
             self._manifest = Manifest(self.path, writable=mode == "a", files=self._files)
             try:
-                self.layout = CodeLayout.from_json(json.loads(self._manifest.meta["layout"]))
-                self.encoder_fingerprint = self._manifest.meta["encoder_fingerprint"]
+                self._read_meta()
                 self._snapshot = self._load(None)
                 if mode == "a":
                     self._sweep()
@@ -652,6 +658,23 @@ class Archive:
                 return
             self._merge(snapshot.all_segments)
 
+    def verify(self) -> Verification:
+        """Check every checksum and count; see :func:`terrahash.archive.verify`."""
+        self._check_open()
+        return verify(self.path)
+
+    def repair(self) -> Repair:
+        """Keep what is sound of a damaged archive; see :func:`terrahash.archive.repair`.
+
+        An archive that cannot even be opened is repaired with the function.
+        """
+        with self._mutex:
+            self._check_writable()
+            self.close()
+            report = repair(self.path, files=self._files)
+            self.__init__(self.path, "a", files=self._files)  # type: ignore[misc]
+            return report
+
     def close(self) -> None:
         """Let go of the files; another process may write then."""
         with self._mutex:
@@ -699,6 +722,19 @@ class Archive:
             "columns": dict(kinds),
         }
 
+    def _read_meta(self) -> None:
+        try:
+            self.layout = CodeLayout.from_json(json.loads(self._manifest.meta["layout"]))
+            self.encoder_fingerprint = self._manifest.meta["encoder_fingerprint"]
+        except (KeyError, ValueError, TypeError, InputError) as error:
+            raise self._contradicted(f"layout or encoder ({error})") from None
+
+    def _contradicted(self, what: str) -> ArchiveError:
+        return ArchiveError(
+            f"{self.path}: archive.sqlite is damaged: {what}",
+            f"see what is lost with: terrahash archive repair {self.path}",
+        )
+
     def _load(self, before: Snapshot | None) -> Snapshot:
         opened = {} if before is None else {s.seq: s for s in before.all_segments}
         for _ in range(READ_ATTEMPTS):
@@ -717,6 +753,9 @@ class Archive:
                         f"keep what is sound with: terrahash archive repair {self.path}",
                     ) from None
                 continue
+            layout = self.layout.to_json()
+            if any(f.archive.get("layout") != layout for f in state.segments.values()):
+                raise self._contradicted("its layout of codes is not that of its segments")
             return Snapshot(state, [opened[seq] for seq in state.segments], self.layout)
         raise ArchiveError(f"{self.path} changes faster than it can be read", "try again")
 
@@ -869,9 +908,6 @@ def _dead_rows(snapshot: Snapshot, ids: NDArray[np.int64]) -> dict[int, NDArray[
 
 def _cleared(given: Mapping[str, Any], built: Mapping[str, Column], rows: int) -> dict[str, Column]:
     """Columns that were given without any value, which removes the values that were there."""
-    from terrahash.archive.columns import absent_column
-    from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
-
     out: dict[str, Column] = {}
     for name, values in given.items():
         if values is None:

@@ -249,6 +249,10 @@ def meta_of(layout: Mapping[str, Any], encoder_fingerprint: str, created: str) -
 
 def not_an_archive(path: Path) -> ArchiveError:
     """The error for a folder that holds no archive."""
+    if any((path / "segments").glob("*.seg")):
+        return ArchiveError(
+            f"{path}: archive.sqlite is missing", f"rebuild it: terrahash archive repair {path}"
+        )
     what = "is not an archive (it holds no archive.sqlite)" if path.exists() else "does not exist"
     return ArchiveError(
         f"{path} {what}", "name an archive, or make one: terrahash index IMAGES --archive ARCHIVE"

@@ -1,0 +1,220 @@
+"""Verifying an archive: every checksum, every count, every name, without changing anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from terrahash.archive.files import Files
+from terrahash.archive.ids import IdRuns
+from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
+from terrahash.archive.segments import (
+    SUFFIX,
+    Footer,
+    Segment,
+    damaged,
+    read_footer,
+    segment_path,
+)
+from terrahash.codes import CodeLayout
+from terrahash.errors import ArchiveError, TerrahashError
+
+SEGMENTS = "segments"
+ENCODER = "encoder"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something about an archive that is not as it should be.
+
+    Attributes:
+        where: file that it concerns.
+        what: what is wrong with it.
+    """
+
+    where: str
+    what: str
+
+    def to_json(self) -> dict[str, str]:
+        """A JSON-ready description."""
+        return {"where": self.where, "what": self.what}
+
+
+@dataclass
+class Verification:
+    """What `verify` found.
+
+    Attributes:
+        path: of the archive.
+        problems: what is damaged; empty if the archive is sound.
+        orphans: files that nothing names, left by a write that was cut short; the next writer
+            removes them.
+        segments, rows, tiles: how many the manifest names, and how many tiles live in them.
+    """
+
+    path: str
+    problems: list[Problem] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    segments: int = 0
+    rows: int = 0
+    tiles: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the archive is sound."""
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON-ready description."""
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "segments": self.segments,
+            "rows": self.rows,
+            "tiles": self.tiles,
+            "problems": [problem.to_json() for problem in self.problems],
+            "orphans": self.orphans,
+        }
+
+
+def verify(path: str | Path) -> Verification:
+    """Check an archive against everything that is known of it; changes nothing.
+
+    Raises:
+        ArchiveError: if there is no archive.
+    """
+    path = Path(path)
+    folder = path / SEGMENTS
+    if not (path / NAME).exists() and not any(folder.glob("*" + SUFFIX)):
+        raise not_an_archive(path)
+    report = Verification(str(path))
+    try:
+        manifest = Manifest(path, writable=False, files=Files())
+    except ArchiveError as error:
+        report.problems.append(Problem(NAME, error.message))
+        return report
+    try:
+        report.problems += [Problem(NAME, text) for text in manifest.integrity()]
+        state = manifest.state()
+        meta = manifest.meta
+    except ArchiveError as error:
+        report.problems.append(Problem(NAME, error.message))
+        return report
+    finally:
+        manifest.close()
+    report.problems += check_manifest(state, meta)
+    segments = []
+    for footer in state.segments.values():
+        problems = list(check_segment(folder, footer))
+        report.problems += problems
+        if not problems:
+            segments.append(Segment.open(folder, footer))
+    report.segments = len(state.segments)
+    report.rows = sum(footer.rows for footer in state.segments.values())
+    if len(segments) == len(state.segments):
+        report.problems += _check_whole(state, segments, meta, report)
+    named = {segment_path(folder, seq) for seq in state.segments}
+    report.orphans = sorted(p.name for p in folder.glob("*" + SUFFIX) if p not in named)
+    report.problems += _check_encoder(path, meta.get("encoder_fingerprint", ""))
+    return report
+
+
+def check_manifest(state: State, meta: Mapping[str, str]) -> Iterator[Problem]:
+    """Whether the manifest agrees with what the segments repeat of it."""
+    for seq, footer in state.segments.items():
+        if footer.seq != seq or seq >= state.next_seq:
+            yield Problem(NAME, f"segment {seq} is numbered wrongly")
+        if footer.next_id > state.next_id or footer.ids[1] >= state.next_id:
+            yield Problem(NAME, f"the next id {state.next_id} was given out before")
+        if footer.archive.get("encoder_fingerprint") != meta.get("encoder_fingerprint"):
+            yield Problem(NAME, f"the encoder's fingerprint is not that of segment {seq}")
+        try:
+            same = footer.archive.get("layout") == json.loads(meta["layout"])
+        except (KeyError, ValueError):
+            same = False
+        if not same:
+            yield Problem(NAME, f"the layout of codes is not that of segment {seq}")
+        for name, kind in footer.archive.get("columns", {}).items():
+            if state.columns.get(name) != kind:
+                yield Problem(NAME, f"column '{name}' of segment {seq} is unknown")
+
+
+def check_segment(folder: Path, footer: Footer) -> Iterator[Problem]:
+    """Whether a segment's file is there, whole and as it was written."""
+    path = segment_path(folder, footer.seq)
+    name = f"{SEGMENTS}/{path.name}"
+    if not path.is_file():
+        yield Problem(name, f"is missing, with {footer.rows} rows")
+        return
+    if path.stat().st_size < footer.data_end:
+        yield Problem(name, f"is torn: {path.stat().st_size} of {footer.size} bytes")
+    try:
+        if read_footer(path).to_text() != footer.to_text():
+            yield Problem(name, "its footer differs from the manifest's copy")
+    except ArchiveError:
+        yield Problem(name, "its footer is damaged")
+    hurt: dict[str, int] = {}
+    for place, start, stop in damaged(path, footer):
+        hurt[place.name] = hurt.get(place.name, 0) + stop - start
+    for array, size in hurt.items():
+        yield Problem(name, f"{size} bytes of '{array}' do not match their checksum")
+    if not hurt and footer.rows and path.stat().st_size >= footer.data_end:
+        segment = Segment.open(folder, footer)
+        if not sound_ids(segment.ids, footer):
+            yield Problem(name, "its ids do not ascend or are not as many as its rows")
+        if len(segment.codes) != footer.rows:
+            yield Problem(name, f"has {len(segment.codes)} codes for {footer.rows} rows")
+
+
+def sound_ids(ids: IdRuns, footer: Footer) -> bool:
+    """Whether ids ascend and fill their rows."""
+    if not len(ids.rows) or ids.rows[0] != 0 or ids.rows[-1] >= footer.rows:
+        return False
+    lengths = np.diff(ids.rows)
+    return bool(
+        (lengths > 0).all()
+        and (ids.ids[:-1] + lengths <= ids.ids[1:]).all()
+        and (ids.first, ids.last) == footer.ids
+    )
+
+
+def _check_whole(
+    state: State, segments: list[Segment], meta: Mapping[str, str], report: Verification
+) -> Iterator[Problem]:
+    from terrahash.archive.snapshot import Snapshot
+
+    try:
+        layout = CodeLayout.from_json(json.loads(meta["layout"]))
+    except (KeyError, ValueError, TerrahashError):
+        yield Problem(NAME, "the layout of codes is unreadable")
+        return
+    snapshot = Snapshot(state, segments, layout)
+    for target, rows in snapshot.dead.items():
+        if len(rows) and int(rows[-1]) >= state.segments[target].rows:
+            yield Problem(NAME, f"a row is deleted that segment {target} does not have")
+            return
+    report.tiles = len(snapshot)
+    if len(snapshot.groups) > 1:
+        ids = snapshot.ids()
+        twice = ids[1:][ids[1:] == ids[:-1]]
+        if len(twice):
+            yield Problem(NAME, f"{len(twice)} ids are there twice, the first is {int(twice[0])}")
+
+
+def _check_encoder(path: Path, fingerprint: str) -> Iterator[Problem]:
+    if not (path / ENCODER).is_dir():
+        return
+    from terrahash.encoder import Encoder
+
+    try:
+        found = Encoder.load(path / ENCODER).fingerprint
+    except TerrahashError as error:
+        yield Problem(ENCODER, error.message)
+        return
+    if found != fingerprint:
+        yield Problem(ENCODER, f"is encoder {found}, not {fingerprint} that made the codes")
