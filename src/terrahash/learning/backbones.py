@@ -29,6 +29,7 @@ class Backbone:
         preprocessing: what its input needs.
         identity: hex digest over architecture and weights; names caches of its features.
         weights: where the weights came from, for the model card.
+        pretrained: whether they mean anything.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Backbone:
     preprocessing: Preprocessing
     identity: str
     weights: str
+    pretrained: bool
 
 
 def find_weights(name: str) -> Path | None:
@@ -91,6 +93,7 @@ def load_backbone(
         preprocessing=preprocessing,
         identity=_identity(name, module),
         weights=source,
+        pretrained=weights != "none",
     )
 
 

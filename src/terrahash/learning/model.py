@@ -11,23 +11,28 @@ class HashNetwork(nn.Module):
     """Images to activations and logits.
 
     In ``frozen`` mode the backbone is left out of training and the network is fed its features.
-    BatchNorm statistics stay those of pretraining: batches of a hash objective are small and
-    class-balanced on purpose, which is not what the archive looks like (``methods.md`` §4.4).
+    BatchNorm statistics of a pretrained backbone stay as they are: batches of a hash objective are
+    small and class-balanced on purpose, which is not what the archive looks like (``methods.md``
+    §4.4). A backbone without pretraining has none worth keeping and learns them.
     """
 
-    def __init__(self, backbone: nn.Module, head: HashHead, *, frozen: bool) -> None:
+    def __init__(
+        self, backbone: nn.Module, head: HashHead, *, frozen: bool, pretrained: bool = True
+    ) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(not frozen)
         self.head = head
         self.frozen = frozen
+        self.pretrained = pretrained
 
     def train(self, mode: bool = True) -> HashNetwork:
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
-        for module in self.backbone.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.eval()
+        if self.pretrained:
+            for module in self.backbone.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
         return self
 
     def forward(self, inputs: Tensor) -> HashOutput:

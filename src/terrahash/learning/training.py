@@ -8,17 +8,20 @@ import json
 import platform
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from terrahash.cache import cache_folder
 from terrahash.datasets import Dataset, Split
 from terrahash.encoder import Encoded, Encoder
-from terrahash.encoder.encoder import WEIGHTS
+from terrahash.encoder.encoder import SPLIT, WEIGHTS
 from terrahash.errors import DatasetError, InputError
 from terrahash.learning.backbones import DEFAULT_BACKBONE, DEFAULT_SIZE, Backbone, load_backbone
 from terrahash.learning.card import with_validation
@@ -26,7 +29,7 @@ from terrahash.learning.checkpoint import Checkpoint
 from terrahash.learning.export import check_export, to_onnx
 from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs, ImageInputs, Inputs
-from terrahash.learning.loop import Epoch, encode, fit
+from terrahash.learning.loop import Epoch, History, encode, fit
 from terrahash.learning.methods import make_method
 from terrahash.learning.methods.base import Method, Mode, Problem, Recipe, Variant
 from terrahash.learning.model import ExportedNetwork, HashNetwork
@@ -112,42 +115,176 @@ def train(
     chosen = TrainingOptions(**options)
     reporter = reporter or Silent()
     started = time.perf_counter()
+    plan = plan_training(dataset, split, chosen, numbers=numbers)
+    inputs = _inputs(plan, reporter)
+    checkpoint = _checkpoint(plan)
+    fitted = fit_network(plan, inputs, reporter=reporter, checkpoint=checkpoint)
+    encoder = _exported(fitted, time.perf_counter() - started, reporter)
+    checkpoint.remove()
+    return encoder
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Plan:
+    """A training that can start: all that its result depends on, checked.
+
+    Attributes:
+        fit_rows, validation_rows: numbers of those images in the data set.
+    """
+
+    options: TrainingOptions
+    dataset: Dataset
+    split: Split
+    method: Method
+    recipe: Recipe
+    backbone: Backbone
+    problem: Problem
+    fit_rows: NDArray[np.int64]
+    validation_rows: NDArray[np.int64]
+
+    @cached_property
+    def images(self) -> Dataset:
+        """The images to fit to, then those for validation."""
+        return self.dataset.subset(np.concatenate([self.fit_rows, self.validation_rows]))
+
+    @cached_property
+    def label_codes(self) -> NDArray[np.bool_]:
+        """``(C, label_bits) bool``: the label bits of each class."""
+        return self.method.label_codes(self.problem.layout, len(self.dataset.class_names))
+
+    @property
+    def device(self) -> torch.device:
+        """Where to train."""
+        name = self.options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device(name)
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether the network is run in bfloat16."""
+        return self.options.mode == "finetune" and has_bfloat16(self.device)
+
+    def configuration(self) -> dict[str, Any]:
+        """All that the result depends on but the versions of what computes it, JSON-ready."""
+        return {
+            "data": hashlib.sha256("".join(self.images.digests()).encode()).hexdigest(),
+            "split": self.split.hash,
+            "options": dataclasses.asdict(self.options),
+            "method": {"name": self.method.name, **dataclasses.asdict(self.method)},
+            "recipe": dataclasses.asdict(self.recipe),
+            "backbone": self.backbone.identity,
+            "preprocessing": self.backbone.preprocessing.to_json(),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A trained network, not yet exported, with the weights of its best epoch."""
+
+    plan: Plan
+    network: HashNetwork
+    history: History
+
+    def encode(self, inputs: Inputs, rows: Tensor) -> Encoded:
+        """Codes of inputs by position."""
+        plan = self.plan
+        return encode(
+            self.network, inputs, rows, plan.problem, plan.label_codes, bfloat16=plan.bfloat16
+        )
+
+
+def plan_training(
+    dataset: Dataset,
+    split: Split,
+    options: TrainingOptions,
+    *,
+    numbers: Method | None = None,
+    backbone: Backbone | None = None,
+) -> Plan:
+    """Check that a training can start.
+
+    Args:
+        dataset: labelled images.
+        split: of that data set.
+        options: how to train.
+        numbers: a method with other numbers than its defaults; its name and variant count.
+        backbone: one that is loaded already, at the size that the options ask for.
+
+    Raises:
+        DatasetError: if the data set has no labels or the split belongs to another one.
+        InputError: for an unknown method, or bits too few for it.
+        TrainingError: if weights do not fit or cannot be had.
+    """
     split.check(dataset)
     if dataset.labels is None:
         raise DatasetError(
             f"{dataset.root} has no classes to learn from", "put images into one folder a class"
         )
-    method = numbers or make_method(chosen.method, chosen.variant)
-    targets = dataset.targets
-    fit_indices, validation_indices = split.indices("fit"), split.indices("validation")
-    device = torch.device(chosen.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    backbone = load_backbone(chosen.backbone, chosen.weights, size=chosen.input_size)
-    layout = method.layout(chosen.bits, len(dataset.class_names))
-    problem = Problem(backbone.features, layout, targets[fit_indices])
-    recipe = method.recipe(chosen.mode)
-    if chosen.epochs is not None:
-        recipe = dataclasses.replace(recipe, epochs=chosen.epochs)
+    method = numbers or make_method(options.method, options.variant)
+    layout = method.layout(options.bits, len(dataset.class_names))
+    recipe = method.recipe(options.mode)
+    if options.epochs is not None:
+        recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    if backbone is None:
+        backbone = load_backbone(options.backbone, options.weights, size=options.input_size)
+    if not backbone.pretrained:
+        recipe = dataclasses.replace(recipe, backbone_learning_rate=recipe.learning_rate)
+    fit_rows = split.indices("fit")
+    return Plan(
+        options=options,
+        dataset=dataset,
+        split=split,
+        method=method,
+        recipe=recipe,
+        backbone=backbone,
+        problem=Problem(backbone.features, layout, dataset.targets[fit_rows]),
+        fit_rows=fit_rows,
+        validation_rows=split.indices("validation"),
+    )
 
-    everything = dataset.subset(np.concatenate([fit_indices, validation_indices]))
-    inputs = _inputs(everything, backbone, chosen.mode, device, reporter)
-    torch.manual_seed(chosen.seed)
-    network = HashNetwork(backbone.module, method.head(problem), frozen=chosen.mode == "frozen").to(
-        device, memory_format=torch.channels_last
-    )  # type: ignore[call-overload]
-    objective = method.objective(problem).to(device)
-    generator = torch.Generator().manual_seed(chosen.seed)
-    bfloat16 = chosen.mode == "finetune" and has_bfloat16(device)
-    label_codes = method.label_codes(layout, len(dataset.class_names))
-    validation_rows = torch.arange(len(fit_indices), len(everything))
-    validation_targets = targets[validation_indices]
 
-    def encode_validation() -> Encoded:
-        return encode(network, inputs, validation_rows, problem, label_codes, bfloat16=bfloat16)
+def fit_network(
+    plan: Plan,
+    inputs: Inputs,
+    *,
+    reporter: Reporter | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Fitted:
+    """Train a network as planned, choosing by its validation images.
+
+    Args:
+        plan: what to train.
+        inputs: of ``plan.images``, in order; more may follow them.
+        reporter: is told of the progress.
+        checkpoint: where to save, and to resume from.
+
+    Raises:
+        TrainingError: if a loss is not finite.
+    """
+    reporter = reporter or Silent()
+    recipe, device = plan.recipe, plan.device
+    torch.manual_seed(plan.options.seed)
+    network = HashNetwork(
+        plan.backbone.module,
+        plan.method.head(plan.problem),
+        frozen=plan.options.mode == "frozen",
+        pretrained=plan.backbone.pretrained,
+    ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    objective = plan.method.objective(plan.problem).to(device)
+    validation_rows = torch.arange(len(plan.fit_rows), len(plan.images))
+    validation_targets = plan.dataset.targets[plan.validation_rows]
 
     def score() -> float:
-        return validate(encode_validation(), validation_targets, layout).score
+        encoded = encode(
+            network,
+            inputs,
+            validation_rows,
+            plan.problem,
+            plan.label_codes,
+            bfloat16=plan.bfloat16,
+        )
+        return validate(encoded, validation_targets, plan.problem.layout).score
 
-    stage = f"training {method.title}"
+    stage = f"training {plan.method.title}"
 
     def report(epoch: Epoch) -> None:
         terms = "  ".join(f"{name} {value:.3f}" for name, value in epoch.terms.items())
@@ -159,58 +296,21 @@ def train(
             f"{terms}{score}  {epoch.images_per_second:.0f} images/s",
         )
 
-    configuration = _configuration(everything, split, chosen, method, recipe, backbone)
-    checkpoint = _checkpoint(configuration)
     history = fit(
         network,
         objective,
-        method=method,
+        method=plan.method,
         recipe=recipe,
-        problem=problem,
+        problem=plan.problem,
         inputs=inputs,
-        generator=generator,
-        bfloat16=bfloat16,
-        validate=score if len(validation_indices) > 1 else None,
+        generator=torch.Generator().manual_seed(plan.options.seed),
+        bfloat16=plan.bfloat16,
+        validate=score if len(validation_rows) > 1 else None,
         checkpoint=checkpoint,
         report=report,
     )
     reporter.advance(stage, recipe.epochs, recipe.epochs)
-    seconds = time.perf_counter() - started
-    reporter.note("exporting to ONNX and comparing it with torch")
-    network = network.cpu()
-    exported = ExportedNetwork(network)
-    model = to_onnx(exported, backbone.preprocessing.size, exported.outputs)
-    difference = check_export(exported, model, backbone.preprocessing, everything.paths)
-    card: dict[str, Any] = {
-        "method": method.name,
-        "variant": method.variant,
-        "mode": chosen.mode,
-        "backbone": backbone.name,
-        "weights": backbone.weights,
-        "layout": layout.to_json(),
-        "label_codes": ["".join("01"[bit] for bit in code) for code in label_codes.astype(int)],
-        "classes": list(dataset.class_names),
-        "preprocessing": backbone.preprocessing.to_json(),
-        "dataset": dataset.name,
-        "split_hash": split.hash,
-        "split_rule": split.rule,
-        "split_seed": split.seed,
-        "images": {"fit": len(fit_indices), "validation": len(validation_indices)},
-        "seed": chosen.seed,
-        "numbers": dataclasses.asdict(method),
-        "recipe": dataclasses.asdict(recipe),
-        "epochs": history.to_json(),
-        "best_epoch": history.best,
-        "export_difference": difference,
-        "seconds": round(seconds, 1),
-        "device": device.type,
-        "versions": versions(),
-    }
-    files: dict[str, bytes | Path] = {WEIGHTS: _weights(network)}
-    held_out = dataset.subset(validation_indices)
-    encoder = with_validation(Encoder.create(card, model, files), held_out)
-    checkpoint.remove()
-    return encoder
+    return Fitted(plan, network, history)
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -230,46 +330,69 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def _inputs(
-    dataset: Dataset, backbone: Backbone, mode: Mode, device: torch.device, reporter: Reporter
-) -> Inputs:
-    if mode == "frozen":
+def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
+    """The encoder of a trained network, measured on its validation images."""
+    reporter.note("exporting to ONNX and comparing it with torch")
+    plan, backbone = fitted.plan, fitted.plan.backbone
+    network = fitted.network.cpu()
+    exported = ExportedNetwork(network)
+    model = to_onnx(exported, backbone.preprocessing.size, exported.outputs)
+    difference = check_export(exported, model, backbone.preprocessing, plan.images.paths)
+    card: dict[str, Any] = {
+        "method": plan.method.name,
+        "variant": plan.method.variant,
+        "mode": plan.options.mode,
+        "backbone": backbone.name,
+        "weights": backbone.weights,
+        "layout": plan.problem.layout.to_json(),
+        "label_codes": [
+            "".join("01"[bit] for bit in code) for code in plan.label_codes.astype(int)
+        ],
+        "classes": list(plan.dataset.class_names),
+        "preprocessing": backbone.preprocessing.to_json(),
+        "dataset": plan.dataset.name,
+        "split_hash": plan.split.hash,
+        "split_rule": plan.split.rule,
+        "split_seed": plan.split.seed,
+        "images": {"fit": len(plan.fit_rows), "validation": len(plan.validation_rows)},
+        "seed": plan.options.seed,
+        "numbers": dataclasses.asdict(plan.method),
+        "recipe": dataclasses.asdict(plan.recipe),
+        "epochs": fitted.history.to_json(),
+        "best_epoch": fitted.history.best,
+        "export_difference": difference,
+        "seconds": round(seconds, 1),
+        "device": plan.device.type,
+        "versions": versions(),
+    }
+    files: dict[str, bytes | Path] = {
+        WEIGHTS: _weights(network),
+        SPLIT: plan.split.to_text().encode(),
+    }
+    held_out = plan.dataset.subset(plan.validation_rows)
+    return with_validation(Encoder.create(card, model, files), held_out)
+
+
+def _inputs(plan: Plan, reporter: Reporter) -> Inputs:
+    images = plan.images
+    if plan.options.mode == "frozen":
         features = extract_features(
-            backbone,
-            dataset.paths,
-            dataset.digests(),
+            plan.backbone,
+            images.paths,
+            images.digests(),
             progress=lambda done, total: reporter.advance("features", done, total),
         )
-        return FeatureInputs(features, device)
+        return FeatureInputs(features, plan.device)
     return ImageInputs(
-        dataset.paths,
-        backbone.preprocessing,
-        device,
+        images.paths,
+        plan.backbone.preprocessing,
+        plan.device,
         progress=lambda done, total: reporter.advance("reading images", done, total),
     )
 
 
-def _configuration(
-    dataset: Dataset,
-    split: Split,
-    options: TrainingOptions,
-    method: Method,
-    recipe: Recipe,
-    backbone: Backbone,
-) -> dict[str, Any]:
-    return {
-        "data": hashlib.sha256("".join(dataset.digests()).encode()).hexdigest(),
-        "split": split.hash,
-        "options": dataclasses.asdict(options),
-        "method": {"name": method.name, **dataclasses.asdict(method)},
-        "recipe": dataclasses.asdict(recipe),
-        "backbone": backbone.identity,
-        "preprocessing": backbone.preprocessing.to_json(),
-        "versions": versions(),
-    }
-
-
-def _checkpoint(configuration: dict[str, Any]) -> Checkpoint:
+def _checkpoint(plan: Plan) -> Checkpoint:
+    configuration = {**plan.configuration(), "versions": versions()}
     canonical = json.dumps(configuration, sort_keys=True)
     name = hashlib.sha256(canonical.encode()).hexdigest()[:24]
     return Checkpoint(cache_folder() / "checkpoints" / f"{name}.safetensors", configuration)
