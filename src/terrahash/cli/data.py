@@ -65,11 +65,7 @@ def fetch(
     if name == SCENES:
         _tell(as_json, name, load_dataset(SCENES).root)
         return
-    known = KNOWN.get(name.lower())
-    if known is None:
-        raise InputError(
-            f"no known data set '{name}'", f"choose from {', '.join((SCENES, *KNOWN))}"
-        )
+    known = _known(name)
     if find(known, None if to is None else [to]) is None and known.downloads:
         _agree(known, yes)
     from terrahash.datasets.fetch import fetch as fetch_known
@@ -77,6 +73,21 @@ def fetch(
 
     with Terminal() as terminal:
         path = fetch_known(known, folder=to, reporter=terminal)
+    _tell(as_json, known.name, path)
+
+
+@app.command()
+def prepare(
+    name: Annotated[str, typer.Argument(help="A name from 'terrahash data list'.")],
+    as_json: Json = False,
+) -> None:
+    """Make pictures of a data set that was fetched by hand and is published as bands."""
+    from terrahash.datasets.fetch import prepare as prepare_known
+    from terrahash.progress import Terminal
+
+    known = _known(name)
+    with Terminal() as terminal:
+        path = prepare_known(known, reporter=terminal)
     _tell(as_json, known.name, path)
 
 
@@ -147,6 +158,15 @@ def sheet(
 
     contact_sheet(load_dataset(data), out, columns=columns, seed=seed)
     typer.echo(str(out))
+
+
+def _known(name: str) -> KnownDataset:
+    known = KNOWN.get(name.lower())
+    if known is None:
+        raise InputError(
+            f"no known data set '{name}'", f"choose from {', '.join((SCENES, *KNOWN))}"
+        )
+    return known
 
 
 def _row(known: KnownDataset) -> dict[str, Any]:

@@ -44,19 +44,50 @@ def fetch(
         raise DatasetError(
             f"cannot make '{folder}': {error.strerror}", "choose another with --to"
         ) from error
+    appeared: list[Path] = []
     for item in known.downloads:
         archive = folder / item.filename
         if archive.exists():
             verify(archive, item.checksum)
         else:
             download(item.url, archive, checksum=item.checksum, reporter=reporter)
-        unpack(archive, folder / item.folder, reporter=reporter)
+        appeared += unpack(archive, folder / item.folder, reporter=reporter)
         archive.unlink()
-    found = find(known, [folder])
-    if found is None:
-        raise DatasetError(
-            f"what was fetched for '{known.name}' is laid out otherwise than expected: no "
-            f"'{known.folders[0]}' in '{folder}'",
-            "move its class folders there",
-        )
-    return found
+    found = find(known, [folder]) or _move_into_place(known, folder, appeared)
+    return found if known.prepare is None else known.prepare(folder, reporter)
+
+
+def prepare(known: KnownDataset, reporter: Reporter | None = None) -> Path:
+    """Make pictures of what was fetched by hand, where the published files are none.
+
+    Raises:
+        DatasetError: if nothing was fetched, or nothing need be prepared.
+    """
+    found = find(known)
+    if known.prepare is None or found is None:
+        what = "needs no preparing" if known.prepare is None else "was not found"
+        raise DatasetError(f"'{known.name}' {what}", f"terrahash data fetch {known.name}")
+    return known.prepare(found.parent, reporter)
+
+
+def _move_into_place(known: KnownDataset, folder: Path, appeared: list[Path]) -> Path:
+    """Put the folder that holds the class folders where :func:`find` looks for it.
+
+    Publishers pack anew now and then, with one folder more or less around the classes.
+    """
+    wanted = folder / known.folders[0]
+    below = [path for top in appeared for path in (top, *sorted(top.rglob("*"))) if path.is_dir()]
+    for place in below:
+        if all((place / name).is_dir() for name in known.classes):
+            wanted.parent.mkdir(parents=True, exist_ok=True)
+            return place.rename(wanted)
+    if {path.name for path in appeared} >= set(known.classes):
+        wanted.mkdir(parents=True)
+        for path in appeared:
+            path.rename(wanted / path.name)
+        return wanted
+    raise DatasetError(
+        f"what was fetched for '{known.name}' is laid out otherwise than expected: no class "
+        f"folders such as '{known.classes[0]}' in '{folder}'",
+        f"move its class folders to '{wanted}'",
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from terrahash.datasets.dataset import Dataset
+from terrahash.progress import Reporter
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class KnownDataset:
             by hand, which ``by_hand`` then explains.
         by_hand: how to get it where it cannot be downloaded by a program.
         load: how to read it, where it is not simply class folders.
+        prepare: what makes pictures of what was fetched, given the data folder, where the
+            published files are none.
     """
 
     name: str
@@ -59,3 +62,4 @@ class KnownDataset:
     downloads: tuple[Download, ...] = ()
     by_hand: str = ""
     load: Callable[[Path], Dataset] | None = None
+    prepare: Callable[[Path, Reporter | None], Path] | None = None

@@ -1,6 +1,6 @@
 """Label files beside images: one label or a label set for each file.
 
-Three forms are read, told by their head:
+Four forms are read, told by their head:
 
 - ``labels.csv`` with the columns ``file,label``: one class each;
 - ``labels.csv`` with the columns ``file,labels``: classes separated by ``;``, a label set;
@@ -26,7 +26,7 @@ SHOWN = 3  # how many offending files an error names
 
 
 def find_label_file(folder: Path) -> Path | None:
-    """The label file in a folder, or beside it; the folder's own comes first."""
+    """The label file in a folder, or else beside it."""
     for place in (folder, folder.resolve().parent):
         for name in NAMES:
             if (place / name).is_file():

@@ -8,6 +8,10 @@
   files are not published, so this is their rule, not their draw (``methods.md`` §2.5).
 - ``dhcl``: by file number: UC Merced 00–79 trains and 80–99 tests; elsewhere the first half of
   each class, number ≤ 0.5 n, trains (§4.5).
+- ``ahcl``: 80 % of UC Merced and half of each class elsewhere trains, ``ceil(0.5 n)``, which
+  gives the 505 and 500 images of WHU-RS19 (§5.4); the authors' lists name renumbered images, so
+  this is their rule, not their draw, and for UC Merced and AID that of the same first author's
+  DHCNN.
 """
 
 from __future__ import annotations
@@ -24,9 +28,10 @@ from numpy.typing import NDArray
 from terrahash.datasets.dataset import Dataset
 from terrahash.errors import DatasetError
 
-RULES = ("stratified", "random", "mhcln", "hpsh", "dhcl")
+RULES = ("stratified", "random", "mhcln", "hpsh", "dhcl", "ahcl")
 AUTHORS_TRAIN = 0.6  # of MHCLN and HPSH
 UCMERCED_FIRST_TEST = 80  # DHCL
+AHCL_TRAIN = {"ucmerced": 0.8}
 
 Group = list[int]  # rows of byte-identical images
 
@@ -39,6 +44,8 @@ def assign(
         _check_classes(data)
     if rule in ("mhcln", "hpsh"):
         train = AUTHORS_TRAIN
+    elif rule == "ahcl":
+        train = AHCL_TRAIN.get(data.name, 0.5)
     groups = _identical(data)
     everything = range(len(data))
     if rule == "dhcl":

@@ -8,14 +8,32 @@ from pathlib import Path
 
 from terrahash.cache import cache_folder
 from terrahash.datasets.aid import AID
+from terrahash.datasets.bigearthnet import BIGEARTHNET
 from terrahash.datasets.dataset import Dataset
+from terrahash.datasets.eurosat import EUROSAT
 from terrahash.datasets.folder import load_class_folders, load_folder
 from terrahash.datasets.known import KnownDataset
+from terrahash.datasets.patternnet import PATTERNNET
+from terrahash.datasets.resisc45 import RESISC45
+from terrahash.datasets.rsscn7 import RSSCN7
 from terrahash.datasets.ucmerced import UCMERCED
+from terrahash.datasets.whu_rs19 import WHU_RS19
 from terrahash.errors import DatasetError
 
 SCENES = "scenes"
-KNOWN: dict[str, KnownDataset] = {known.name: known for known in (UCMERCED, AID)}
+KNOWN: dict[str, KnownDataset] = {
+    known.name: known
+    for known in (
+        UCMERCED,
+        AID,
+        WHU_RS19,
+        RESISC45,
+        PATTERNNET,
+        RSSCN7,
+        EUROSAT,
+        BIGEARTHNET,
+    )
+}
 
 
 def data_folders() -> list[Path]:
