@@ -34,10 +34,11 @@ def test_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERRAHASH_DATA", str(tmp_path))
     fake("aid", tmp_path, 1)
     rows = {row["name"]: row for row in answer("list", "--json")["datasets"]}
-    assert set(rows) == {"scenes", *KNOWN}
+    assert set(rows) == {"scenes", "scenes-sets", *KNOWN}
     assert rows["aid"]["path"] == str(tmp_path / "AID")
     assert rows["ucmerced"]["path"] is None
     assert rows["scenes"]["classes"] == 16
+    assert rows["scenes-sets"]["classes"] == 13
     table = run("list").stdout
     assert all(name in table for name in rows)
 

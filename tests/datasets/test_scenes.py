@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from terrahash.datasets import load_dataset
-from terrahash.datasets.scenes import SCENE_CLASSES, generate_scenes
+from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS, generate_scenes
 from terrahash.datasets.scenes.landuse import LAND_USE
 from terrahash.errors import DatasetError, InputError
 
@@ -104,7 +104,20 @@ def test_the_default_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.Mo
         return generated(folder, size=32, per_class=1)
 
     monkeypatch.setattr("terrahash.datasets.scenes.generate.generate_scenes", small)
+    sets = load_dataset("scenes-sets")
+    assert sets.is_multilabel
+    assert set(sets.class_names) <= set(SCENE_CONTENTS)
     data = load_dataset("scenes")
+    assert sets.files == data.files
+    shown = dict(zip(sets.files, sets.targets, strict=True))
+    for file, kinds in (
+        ("beach/beach_0000.png", {"sand", "water"}),
+        ("dense_residential/dense_residential_0000.png", {"buildings", "pavement"}),
+        ("solar_park/solar_park_0000.png", {"solar_panels"}),
+    ):
+        seen = {sets.class_names[column] for column in np.flatnonzero(shown[file])}
+        assert kinds <= seen
+        assert "aircraft" not in seen
     assert data.name == "scenes"
     assert data.root.parent == tmp_path / "data"
     before = data.paths[0].stat().st_mtime_ns

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from terrahash.datasets import KNOWN, KnownDataset, load_dataset, split_from_text
-from terrahash.datasets.registry import SCENES, find
+from terrahash.datasets.registry import SCENE_SETS, SCENES, find
 from terrahash.errors import InputError
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 @app.command("list")
 def list_known(as_json: Json = False) -> None:
     """List the known data sets and where they are on this machine."""
-    rows = [_scenes_row(), *(_row(known) for known in KNOWN.values())]
+    rows = [*_scenes_rows(), *(_row(known) for known in KNOWN.values())]
     if as_json:
         typer.echo(json.dumps({"datasets": rows}))
         return
@@ -46,7 +46,7 @@ def list_known(as_json: Json = False) -> None:
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        here = row["path"] or ("made on first use" if row["name"] == SCENES else "–")
+        here = row["path"] or ("made on first use" if row["name"] in (SCENES, SCENE_SETS) else "–")
         table.add_row(row["name"], str(row["classes"]), f"{row['images']:,}", row["tile"], here)
     Console().print(table)
 
@@ -62,8 +62,8 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download a known data set from its publisher, resuming where it broke off."""
-    if name == SCENES:
-        _tell(as_json, name, load_dataset(SCENES).root)
+    if name in (SCENES, SCENE_SETS):
+        _tell(as_json, name, load_dataset(name).root)
         return
     known = _known(name)
     if find(known, None if to is None else [to]) is None and known.downloads:
@@ -185,12 +185,12 @@ def _row(known: KnownDataset) -> dict[str, Any]:
     }
 
 
-def _scenes_row() -> dict[str, Any]:
-    from terrahash.datasets.scenes import SCENE_CLASSES, scenes_folder
+def _scenes_rows() -> list[dict[str, Any]]:
+    from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS, scenes_folder
     from terrahash.datasets.scenes.generate import DEFAULT_PER_CLASS, DEFAULT_SIZE
 
     folder = scenes_folder()
-    return {
+    tiles = {
         "name": SCENES,
         "title": "built-in synthetic land-use tiles",
         "classes": len(SCENE_CLASSES),
@@ -202,6 +202,8 @@ def _scenes_row() -> dict[str, Any]:
         "terms": "made by terrahash; no restriction",
         "citation": "",
     }
+    sets = {"name": SCENE_SETS, "classes": len(SCENE_CONTENTS)}
+    return [tiles, tiles | sets | {"title": f"{tiles['title']}, label sets"}]
 
 
 def _agree(known: KnownDataset, yes: bool) -> None:

@@ -20,7 +20,7 @@ from terrahash.datasets.ucmerced import UCMERCED
 from terrahash.datasets.whu_rs19 import WHU_RS19
 from terrahash.errors import DatasetError
 
-SCENES = "scenes"
+SCENES, SCENE_SETS = "scenes", "scenes-sets"
 KNOWN: dict[str, KnownDataset] = {
     known.name: known
     for known in (
@@ -56,7 +56,8 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
 
     A known name is looked for below ``$TERRAHASH_DATA`` and the user's cache, in the folders its
     publisher uses. ``"scenes"``, the built-in synthetic data set, is made on first use and kept in
-    the cache. A folder that is called like a known name is given as ``./name``.
+    the cache; ``"scenes-sets"`` is the same tiles with label sets. A folder that is called like a
+    known name is given as ``./name``.
 
     Raises:
         DatasetError: if the data set is not on this machine, or not as it should be.
@@ -66,6 +67,10 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
             from terrahash.datasets.scenes import load_scenes
 
             return load_scenes()
+        if name_or_folder == SCENE_SETS:
+            from terrahash.datasets.scenes import load_scene_sets
+
+            return load_scene_sets()
         known = KNOWN.get(name_or_folder.lower())
         if known is not None:
             return _load_known(known)
@@ -74,7 +79,7 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
             if not folder.exists():
                 raise DatasetError(
                     f"'{name_or_folder}' is neither a known data set nor a folder",
-                    f"known are {', '.join([SCENES, *KNOWN])}",
+                    f"known are {', '.join([SCENES, SCENE_SETS, *KNOWN])}",
                 )
     return load_folder(Path(name_or_folder).expanduser())
 

@@ -9,9 +9,18 @@ from __future__ import annotations
 
 from terrahash.datasets.scenes.generate import (
     SCENE_CLASSES,
+    SCENE_CONTENTS,
     generate_scenes,
+    load_scene_sets,
     load_scenes,
     scenes_folder,
 )
 
-__all__ = ["SCENE_CLASSES", "generate_scenes", "load_scenes", "scenes_folder"]
+__all__ = [
+    "SCENE_CLASSES",
+    "SCENE_CONTENTS",
+    "generate_scenes",
+    "load_scene_sets",
+    "load_scenes",
+    "scenes_folder",
+]

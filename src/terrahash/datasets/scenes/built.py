@@ -60,6 +60,7 @@ def dense_residential(canvas: Canvas) -> None:
 def industrial(canvas: Canvas) -> None:
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.asphalt, c.concrete, 40)
+    canvas.see("pavement", (0.0, 0.0))
     pitch = rng.uniform(48, 66)
     start = rng.uniform(0, pitch)
     for y in np.arange(-r - start, r, pitch):

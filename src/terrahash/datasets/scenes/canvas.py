@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -12,6 +13,9 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from terrahash.datasets.scenes.palette import RGB, Palette, draw_palette
 
 OVERSAMPLING = 2  # drawn this many times larger and averaged down: smooth edges
+VISIBLE_MARGIN = 0.02  # of the tile's width: what only grazes the edge is not seen
+VISIBLE_AREA = 0.03
+ENOUGH = {"trees": 4, "cars": 2}  # stray ones do not characterise a tile
 Point = tuple[float, float]
 
 
@@ -48,6 +52,23 @@ class Canvas:
         self._shadow_length = length
         self._shadow_depth = rng.uniform(0.42, 0.68)
         self._standing: list[Callable[[], None]] = []
+        self._seen: Counter[str] = Counter()
+
+    def see(self, kind: str, *points: Point) -> None:
+        """Note that something of a kind is in the tile, if one of its points is well inside."""
+        margin = VISIBLE_MARGIN * self.pixels
+        if any(margin < min(at) and max(at) < self.pixels - margin for at in self.place(points)):
+            self._seen[kind] += 1
+
+    def see_area(self, kind: str, mask: Image.Image) -> None:
+        """Note a surface, if it takes a visible part of the tile."""
+        if np.asarray(mask).mean() > 255 * VISIBLE_AREA:
+            self._seen[kind] += 1
+
+    @property
+    def contents(self) -> list[str]:
+        """The kinds of things that can be seen, in alphabetical order."""
+        return sorted(kind for kind, count in self._seen.items() if count >= ENOUGH.get(kind, 1))
 
     def place(self, points: Sequence[Point]) -> list[Point]:
         """Pixels of points in metres."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,14 +16,16 @@ import numpy as np
 from terrahash.cache import cache_folder
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.folder import load_class_folders
+from terrahash.datasets.labels import read_label_file
 from terrahash.errors import DatasetError, InputError
 
-GENERATOR_VERSION = 1  # raised whenever a tile comes out otherwise than before
+GENERATOR_VERSION = 2  # raised whenever a tile comes out otherwise than before
 DEFAULT_PER_CLASS = 60
 DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 16, 1024  # pixels; below, nothing can be told apart
 TILES_WORTH_A_WORKER = 150  # starting one takes as long as drawing some thirty tiles
 MAX_WORKERS = 8
+CONTENTS, CONTENTS_KEY = "contents.json", "contents"
 
 # The layouts of landuse.py, which load Pillow and are imported only to draw.
 SCENE_CLASSES = (
@@ -43,6 +46,22 @@ SCENE_CLASSES = (
     "sports_field",
     "storage_tanks",
 )
+# The kinds of things that layouts note as seen.
+SCENE_CONTENTS = (
+    "aircraft",
+    "boats",
+    "buildings",
+    "cars",
+    "containers",
+    "fields",
+    "pavement",
+    "sand",
+    "solar_panels",
+    "sports_ground",
+    "tanks",
+    "trees",
+    "water",
+)
 
 
 def generate_scenes(
@@ -56,6 +75,9 @@ def generate_scenes(
 
     The same arguments give the same pixels; each tile depends on its class, its number and the
     seed alone. The folder appears only once it is whole.
+
+    ``contents.json`` beside the class folders names what each tile shows (trees, buildings,
+    water …): label sets that :func:`load_scene_sets` reads.
 
     Args:
         folder: to be made; must not exist, or be empty.
@@ -83,6 +105,7 @@ def generate_scenes(
         try:
             unfinished.chmod(0o755)
             _write_all(unfinished, size, per_class, seed)
+            _write_contents(unfinished)
             unfinished.replace(folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -92,6 +115,16 @@ def generate_scenes(
             "choose a folder that can be written, or set TERRAHASH_CACHE",
         ) from error
     return load_class_folders(folder, "scenes", SCENE_CLASSES)
+
+
+def load_scene_sets() -> Dataset:
+    """The default scenes with label sets instead of classes: the kinds of things each tile shows.
+
+    Raises:
+        DatasetError: if they cannot be written.
+    """
+    data = load_scenes()
+    return read_label_file(data.root / CONTENTS, data.root, data.files, "scenes-sets")
 
 
 def scenes_folder() -> Path:
@@ -119,6 +152,8 @@ def write_share(
     folder: Path, *, size: int, per_class: int, seed: int, share: int = 0, shares: int = 1
 ) -> None:
     """Draw every ``shares``-th tile that is not there yet, beginning with number ``share``."""
+    from PIL.PngImagePlugin import PngInfo
+
     from terrahash.datasets.scenes.landuse import draw_tile
 
     for class_name in SCENE_CLASSES:
@@ -129,8 +164,23 @@ def write_share(
             if not path.exists():
                 rng = np.random.default_rng([seed, zlib.crc32(class_name.encode()), number])
                 part = path.with_suffix(f".{os.getpid()}.part")
-                draw_tile(class_name, rng, size).save(part, "PNG", compress_level=1)
+                image, contents = draw_tile(class_name, rng, size)
+                remark = PngInfo()
+                remark.add_text(CONTENTS_KEY, ";".join(contents))
+                image.save(part, "PNG", compress_level=1, pnginfo=remark)
                 part.replace(path)
+
+
+def _write_contents(folder: Path) -> None:
+    """Gather what the tiles say of themselves into one label file."""
+    from PIL import Image
+
+    contents: dict[str, list[str]] = {}
+    for path in sorted(folder.glob("*/*.png")):
+        with Image.open(path, formats=("PNG",)) as image:
+            said = str(image.info[CONTENTS_KEY])
+        contents[path.relative_to(folder).as_posix()] = said.split(";")
+    (folder / CONTENTS).write_text(json.dumps(contents, indent=0), encoding="utf-8")
 
 
 def _write_all(folder: Path, size: int, per_class: int, seed: int) -> None:

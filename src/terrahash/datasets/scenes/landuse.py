@@ -51,9 +51,11 @@ EXTENT = (90.0, 150.0)
 EXTENTS = {"parking_lot": (75.0, 120.0), "runway": (105.0, 170.0)}
 
 
-def draw_tile(class_name: str, rng: np.random.Generator, size: int) -> Image.Image:
-    """One tile of a class, ``size × size`` RGB."""
+def draw_tile(
+    class_name: str, rng: np.random.Generator, size: int
+) -> tuple[Image.Image, list[str]]:
+    """One tile of a class, ``size × size`` RGB, and the kinds of things that it shows."""
     low, high = EXTENTS.get(class_name, EXTENT)
     canvas = Canvas(rng, size, extent=float(rng.uniform(low, high)))
     LAND_USE[class_name](canvas)
-    return canvas.finish()
+    return canvas.finish(), canvas.contents

@@ -69,7 +69,9 @@ def field(canvas: Canvas, x0: float, y0: float, x1: float, y1: float) -> None:
     colour = vary(rng, choices[rng.integers(len(choices))], 10)
     area = box((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0 - 2, y1 - y0 - 2)
     darker = shade(colour, rng.uniform(0.8, 0.95))
-    canvas.paint(canvas.texture(colour, darker, rng.uniform(12, 50)), canvas.mask(area))
+    covered = canvas.mask(area)
+    canvas.paint(canvas.texture(colour, darker, rng.uniform(12, 50)), covered)
+    canvas.see_area("fields", covered)
     along = rng.random() < 0.5
     start, stop, low, high = (x0, x1, y0, y1) if along else (y0, y1, x0, x1)
 
@@ -160,6 +162,7 @@ def solar_park(canvas: Canvas) -> None:
                 for x in np.arange(x0, x1, 7.5):
                     canvas.line([(x, y - depth / 2), (x, y + depth / 2)], 0.3, shade(blue, 1.5))
 
+            canvas.see("solar_panels", *((float(x), float(y)) for x in np.linspace(x0, x1, 9)))
             canvas.raise_up(table, 1.8, top)
     road(canvas, [(-r, track), (r, track)], 3.5, marks="none", colour=vary(rng, c.soil, 6))
     if edge < 0.8 * r:
@@ -187,7 +190,8 @@ def sports_field(canvas: Canvas) -> None:
                 placed = canvas.place(oval(x, y, length + 2 * lane_line, width + 2 * lane_line))
                 canvas.draw.line([*placed, placed[0]], fill=WHITE, width=1)
             length, width = length * 0.92, width * 0.88
-        pitch(canvas, x, y, length, width, turf, c)
+        canvas.see("sports_ground", (x, y))
+        pitch(canvas, x, y, length, width, turf)
         for side in (-1, 1):
             if rng.random() < 0.5:
                 block(canvas, x, y + side * (width / 2 + 17), length * 0.6, 8, height=6)
@@ -199,6 +203,7 @@ def sports_field(canvas: Canvas) -> None:
         for u in np.arange(-1, 2):
             for v in np.arange(-1, 1):
                 if rng.random() < 0.88:
+                    canvas.see("sports_ground", (x + u * 20, y + v * 40 + 20))
                     court(canvas, x + u * 20, y + v * 40 + 20, hard, apron)
     if rng.random() < 0.5:
         road(canvas, [(-r, y - 62), (r, y - 62)], 7, traffic=3)
@@ -227,8 +232,7 @@ def pitch(
     y: float,
     length: float,
     width: float,
-    turf: tuple[int, int, int],
-    c: object,
+    turf: RGB,
 ) -> None:
     """A football pitch: mown stripes and lines."""
     stripes = int(canvas.rng.integers(8, 15))
@@ -246,9 +250,7 @@ def pitch(
         canvas.line([*area, area[0]], 0.5, WHITE)
 
 
-def court(
-    canvas: Canvas, x: float, y: float, hard: tuple[int, int, int], apron: tuple[int, int, int]
-) -> None:
+def court(canvas: Canvas, x: float, y: float, hard: RGB, apron: RGB) -> None:
     """A tennis court, 11 by 24 m, in its fence."""
     canvas.rectangle(x, y, 18.5, 36, apron)
     canvas.rectangle(x, y, 11, 24, hard)

@@ -9,7 +9,7 @@ import numpy as np
 
 from terrahash.datasets.scenes.canvas import Canvas, Point, box, curve
 from terrahash.datasets.scenes.palette import shade, vary
-from terrahash.datasets.scenes.things import ground, house, road, roof_colour, shed, tree
+from terrahash.datasets.scenes.things import ground, house, roof_colour, shed, tree
 
 
 def natural_ground(canvas: Canvas) -> None:
@@ -65,10 +65,3 @@ def around(canvas: Canvas, middle: Point, clear: float, roads: Sequence[Point]) 
             shed(canvas, x, y, rng.uniform(18, 30), rng.uniform(14, 22), turn)
         else:
             tree(canvas, x, y, rng.uniform(2, 4))
-
-
-def side_road(canvas: Canvas, y: float) -> None:
-    """A road along the frame at ``y``, with or without a pavement."""
-    rng, reach = canvas.rng, canvas.reach
-    width = rng.uniform(6, 8)
-    road(canvas, [(-reach, y), (reach, y)], width, traffic=2.5, pavement=rng.random() < 0.5)

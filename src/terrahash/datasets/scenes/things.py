@@ -47,6 +47,7 @@ def tree(
                     fill=tone,
                 )
 
+    canvas.see("trees", (x, y))
     canvas.raise_disc(x, y, radius, radius * 1.5, top)
 
 
@@ -90,6 +91,7 @@ def house(
         canvas.polygon([corners[3], corners[2], right, left], shade(roof, 1 - facing))
         canvas.line([left, right], 0.35, shade(roof, 1.3))
 
+    canvas.see("buildings", (x, y))
     canvas.raise_up(corners, rng.uniform(4, 7), top)
 
 
@@ -132,6 +134,7 @@ def block(
             middle = (x + cos * u - sin * v, y + sin * u + cos * v)
             canvas.polygon(box(*middle, size * 1.4, size, turn), shade(roof, 0.7))
 
+    canvas.see("buildings", (x, y))
     canvas.raise_up(corners, height, top)
 
 
@@ -151,6 +154,7 @@ def car(canvas: Canvas, x: float, y: float, turn: float) -> None:
         canvas.polygon(body, colour)
         canvas.polygon(glass, shade(colour, 0.62))
 
+    canvas.see("cars", (x, y))
     canvas.raise_up(body, 1.3, top)
 
 
@@ -165,7 +169,8 @@ def lorry(canvas: Canvas, x: float, y: float, turn: float) -> None:
         canvas.polygon(body, colour)
         canvas.polygon(cab, vary(rng, CARS[0], 10))
 
-    canvas.raise_up([*body], 3.6, top)
+    canvas.see("cars", (x, y))
+    canvas.raise_up(body, 3.6, top)
 
 
 def road(
@@ -188,6 +193,7 @@ def road(
     if pavement:
         canvas.line(points, width + 4, vary(rng, canvas.colours.concrete, 5))
     canvas.line(points, width, surface)
+    canvas.see_area("pavement", canvas.band(points, width))
     if marks == "middle":
         canvas.dashes(points, 0.35, WHITE, dash=3, gap=4)
     if marks == "lanes":
@@ -230,6 +236,7 @@ def boat(canvas: Canvas, x: float, y: float, length: float, turn: float) -> None
         canvas.polygon(outline, hull)
         canvas.polygon([at(-0.4, -0.08), at(0.1, -0.08), at(0.1, 0.08), at(-0.4, 0.08)], deck)
 
+    canvas.see("boats", (x, y))
     canvas.raise_up(outline, length * 0.12, top)
 
 
@@ -257,6 +264,7 @@ def ship(canvas: Canvas, x: float, y: float, length: float, turn: float) -> None
             canvas.polygon(box(*at(along, across), length * 0.1, beam * 0.26, turn), colour)
         canvas.polygon(box(*at(-0.4, 0), length * 0.08, beam * 0.8, turn), WHITE)
 
+    canvas.see("boats", (x, y))
     canvas.raise_up(outline, 9, top)
 
 
@@ -281,6 +289,7 @@ def containers(canvas: Canvas, x: float, y: float, rows: int, columns: int, turn
             u, v = (column - columns / 2) * 12.8, (row - rows / 2) * 2.9
             body = box(x + cos * u - sin * v, y + sin * u + cos * v, 12, 2.4, turn)
             colour = vary(rng, CONTAINERS[rng.integers(len(CONTAINERS))], 12)
+            canvas.see("containers", body[0])
             canvas.raise_up(body, 2.6, partial(canvas.polygon, body, colour))
 
 
@@ -312,6 +321,7 @@ def tank(canvas: Canvas, x: float, y: float, radius: float, colour: RGB) -> None
         edge = (x + radius * math.cos(stair), y + radius * math.sin(stair))
         canvas.line([(x, y), edge] if floating else [edge, edge], 0.6, shade(colour, 0.65))
 
+    canvas.see("tanks", (x, y))
     canvas.raise_disc(x, y, radius, radius * rng.uniform(0.5, 0.9), top)
 
 
@@ -335,6 +345,7 @@ def aircraft(canvas: Canvas, x: float, y: float, length: float, turn: float) -> 
         canvas.polygon(tail, shade(colour, 0.9))
         canvas.polygon(body, colour)
 
+    canvas.see("aircraft", (x, y))
     for outline in (wings, body):
         canvas.raise_up(outline, 5, lambda: None)
     canvas.raise_up(tail, 8, top)

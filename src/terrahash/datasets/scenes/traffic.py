@@ -94,6 +94,7 @@ def intersection(canvas: Canvas) -> None:
 def parking_lot(canvas: Canvas) -> None:
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.asphalt, shade(c.asphalt, 1.1), 40)
+    canvas.see("pavement", (0.0, 0.0))
     row_pitch, filled = rng.uniform(16, 18.5), rng.uniform(0.25, 0.95)
     islands = rng.random() < 0.6
     top, bottom = rng.uniform(0.3, 0.75) * r, -r
@@ -141,6 +142,7 @@ def roundabout(canvas: Canvas) -> None:
         ]
         road(canvas, points, 7.5, marks="middle", traffic=1.5, pavement=rng.random() < 0.5)
     surface = vary(rng, c.asphalt, 3)
+    canvas.see("pavement", (x, y))
     canvas.disc(x, y, radius + lane + 1.2, vary(rng, c.concrete, 5))
     canvas.disc(x, y, radius + lane, surface)
     canvas.disc(x, y, radius, vary(rng, c.concrete, 5))
@@ -164,6 +166,7 @@ def runway(canvas: Canvas) -> None:
     ground(canvas, c.grass, c.meadow if rng.random() < 0.6 else c.soil, 60)
     y, width = rng.uniform(-20, 20), rng.uniform(24, 38)
     surface = vary(rng, c.asphalt if rng.random() < 0.6 else c.concrete, 6)
+    canvas.see("pavement", (0.0, y))
     canvas.rectangle(0, y, 4 * r, width + 8, shade(surface, 0.88))
     canvas.rectangle(0, y, 4 * r, width, surface)
     canvas.dashes([(-r, y), (r, y)], 0.9, WHITE, dash=14, gap=10)

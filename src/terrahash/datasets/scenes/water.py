@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from PIL import ImageChops
 
-from terrahash.datasets.scenes.canvas import Canvas, beside, curve
+from terrahash.datasets.scenes.canvas import Canvas, beside, box, curve
 from terrahash.datasets.scenes.palette import WHITE, shade, vary
 from terrahash.datasets.scenes.surroundings import natural_ground
 from terrahash.datasets.scenes.things import (
@@ -31,6 +32,8 @@ def beach(canvas: Canvas) -> None:
     sea = canvas.mask([*shore, (r, 2 * r), (-r, 2 * r)])
     back = beside(shore, -width)
     strand = canvas.mask([*back, *reversed(shore)])
+    canvas.see_area("sand", strand)
+    canvas.see_area("water", sea)
     canvas.paint(canvas.texture(c.sand, shade(c.sand, 0.9), 18), strand)
     canvas.paint(canvas.texture(c.water, shade(c.water, 0.85), 50), sea)
     for step in range(9):
@@ -66,10 +69,10 @@ def harbour(canvas: Canvas) -> None:
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.water, shade(c.water, 0.85), 50)
     quay = rng.uniform(-0.3, 0.05) * canvas.extent
-    canvas.paint(
-        canvas.texture(c.concrete, c.asphalt, 50),
-        canvas.mask([(-r, -2 * r), (r, -2 * r), (r, quay), (-r, quay)]),
-    )
+    land = canvas.mask(box(0, quay - 2 * r, 4 * r, 4 * r))
+    canvas.paint(canvas.texture(c.concrete, c.asphalt, 50), land)
+    canvas.see_area("pavement", land)
+    canvas.see_area("water", ImageChops.invert(land))
     canvas.line([(-r, quay), (r, quay)], 1.6, shade(c.concrete, 1.12))
     if rng.random() < 0.62:
         length = rng.uniform(9, 15)
@@ -113,6 +116,7 @@ def river(canvas: Canvas) -> None:
         axis, width + rng.uniform(3, 9), vary(rng, c.sand if rng.random() < 0.5 else c.soil, 6)
     )
     bed = canvas.band(axis, width)
+    canvas.see_area("water", bed)
     canvas.paint(
         canvas.texture(c.water, c.shallow if rng.random() < 0.5 else shade(c.water, 0.85), 40), bed
     )
