@@ -25,6 +25,7 @@ FORMAT = 1
 CARD = "encoder.json"
 MODEL = "model.onnx"
 WEIGHTS = "weights.safetensors"
+SPLIT = "split.txt"
 
 Item = TypeVar("Item")
 

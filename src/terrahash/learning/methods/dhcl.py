@@ -70,7 +70,7 @@ class DHCL(Method):
         if mode == "frozen":
             return Recipe(epochs=120, batch_size=90, learning_rate=1e-3, proxy_learning_rate=1e-2)
         return Recipe(
-            epochs=16,
+            epochs=24,
             batch_size=32,
             learning_rate=1e-3,
             backbone_learning_rate=3e-4,

@@ -1,0 +1,86 @@
+"""``terrahash train``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA", help="A known data set, 'scenes', or a folder of class folders."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encoder.")],
+    method: Annotated[str, typer.Option(help="Hashing method.")] = "dhcl",
+    bits: Annotated[int, typer.Option(help="Bits of the code, label bits included.")] = 64,
+    mode: Annotated[
+        str, typer.Option(help="frozen: a head on fixed features; finetune: the whole network.")
+    ] = "frozen",
+    variant: Annotated[
+        str, typer.Option(help="corrected, or published: as the authors' code behaves.")
+    ] = "corrected",
+    split: Annotated[
+        str, typer.Option(help="Train-test percentages, an authors' rule, or a split file.")
+    ] = "60-40",
+    seed: Annotated[int, typer.Option(help="Seed of the split and of training.")] = 0,
+    backbone: Annotated[str, typer.Option(help="A timm architecture.")] = "mobilenetv2_100",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|timm|none",
+            help="Pretrained weights; by default a file in $TERRAHASH_WEIGHTS, else timm's hub.",
+        ),
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the network's input, pixels.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Instead of the method's own number.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the best.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the encoder's card.")] = False,
+) -> None:
+    """Train an encoder on labelled images and save it to a folder.
+
+    The encoder keeps its split, so that evaluation uses the same one. Interrupted training goes on
+    when the same command is run again.
+    """
+    from terrahash.datasets import load_dataset, split_from_text
+    from terrahash.learning.compat import import_timm
+    from terrahash.progress import Terminal
+
+    import_timm()
+    from terrahash.learning import train as train_encoder
+
+    dataset = load_dataset(data)
+    chosen = split_from_text(split, dataset, seed=seed)
+    with Terminal() as terminal:
+        encoder = train_encoder(
+            dataset,
+            chosen,
+            reporter=terminal,
+            method=method,
+            bits=bits,
+            mode=mode,
+            variant=variant,
+            seed=seed,
+            backbone=backbone,
+            weights=weights,
+            size=size,
+            epochs=epochs,
+            device=device,
+        )
+    encoder.save(out)
+    if as_json:
+        typer.echo(json.dumps(encoder.card))
+        return
+    numbers = encoder.card["validation"]
+    quality = (
+        f"  validation mAP@{numbers['k']} {numbers['map_at_k']:.3f}"
+        f" on {numbers['n_queries']} images"
+        if numbers
+        else ""
+    )
+    typer.echo(f"{out}  {encoder.bits} bits  {encoder.card['seconds']:.0f} s{quality}")
