@@ -140,6 +140,7 @@ def test_unlabelled_data_need_the_random_rule() -> None:
     with pytest.raises(DatasetError, match="no classes"):
         make_split(data)
     assert Counter(make_split(data, rule="random").roles) == {"fit": 2, "validation": 1, "test": 2}
+    assert split_from_text("60-40", data) == make_split(data, rule="random")
 
 
 def test_dhcl_goes_by_numbers() -> None:

@@ -194,6 +194,9 @@ def make_split(
 def split_from_text(text: str, data: Dataset, *, seed: int = 0, validation: float = 0.1) -> Split:
     """The split that a user asked for: ``"60-40"``, the name of a rule, or a split file.
 
+    Percentages divide data without labels by the rule ``"random"``: whether labels are needed is
+    for the method to say.
+
     Raises:
         InputError: if the text is none of these.
         DatasetError: as :func:`make_split` and :meth:`Split.load` raise.
@@ -205,7 +208,8 @@ def split_from_text(text: str, data: Dataset, *, seed: int = 0, validation: floa
             raise InputError(
                 f"the split '{text}' does not add up to 100", "write for instance 60-40"
             )
-        return make_split(data, first / 100, seed, validation)
+        rule = "random" if data.labels is None else "stratified"
+        return make_split(data, first / 100, seed, validation, rule)
     if text in RULES:
         return make_split(data, seed=seed, validation=validation, rule=text)
     if Path(text).is_file():

@@ -26,6 +26,7 @@ from terrahash.datasets.scenes.things import (
 
 
 def dense_residential(canvas: Canvas) -> None:
+    """Streets of houses side by side."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.grass, c.concrete if rng.random() < 0.5 else c.soil, 20)
     pitch, lot = rng.uniform(30, 40), rng.uniform(10.5, 14)
@@ -58,6 +59,7 @@ def dense_residential(canvas: Canvas) -> None:
 
 
 def industrial(canvas: Canvas) -> None:
+    """Large sheds along yards and access roads."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.asphalt, c.concrete, 40)
     canvas.see("pavement", (0.0, 0.0))
@@ -87,6 +89,7 @@ def industrial(canvas: Canvas) -> None:
 
 
 def sparse_residential(canvas: Canvas) -> None:
+    """A few houses with drives and gardens along a lane."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     lane = curve(rng, r, rng.uniform(3, 14), rng.uniform(-25, 25))
@@ -137,6 +140,7 @@ def sparse_residential(canvas: Canvas) -> None:
 
 
 def storage_tanks(canvas: Canvas) -> None:
+    """Tanks of a few sizes in their bunds, with pipes."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     if rng.random() < 0.5:
         natural_ground(canvas)

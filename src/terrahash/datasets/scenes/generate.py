@@ -19,7 +19,7 @@ from terrahash.datasets.folder import load_class_folders
 from terrahash.datasets.labels import read_label_file
 from terrahash.errors import DatasetError, InputError
 
-GENERATOR_VERSION = 2  # raised whenever a tile comes out otherwise than before
+GENERATOR_VERSION = 3  # raised whenever a tile comes out otherwise than before
 DEFAULT_PER_CLASS = 60
 DEFAULT_SIZE = 128
 MIN_SIZE, MAX_SIZE = 16, 1024  # pixels; below, nothing can be told apart

@@ -139,6 +139,7 @@ def forest(canvas: Canvas) -> None:
 
 
 def solar_park(canvas: Canvas) -> None:
+    """Rows of panels with tracks and breaks between them."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     pitch, depth = rng.uniform(5.5, 9), rng.uniform(3, 4.4)
@@ -175,6 +176,7 @@ def solar_park(canvas: Canvas) -> None:
 
 
 def sports_field(canvas: Canvas) -> None:
+    """A football pitch, a running track around one, or tennis courts."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     kind = rng.integers(3)

@@ -23,6 +23,7 @@ from terrahash.datasets.scenes.things import (
 
 
 def freeway(canvas: Canvas) -> None:
+    """Two carriageways with lanes and traffic, some with ramps, side roads or a bridge."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     axis = curve(rng, r, rng.uniform(0, 8), rng.uniform(-25, 25))
@@ -61,6 +62,7 @@ def freeway(canvas: Canvas) -> None:
 
 
 def intersection(canvas: Canvas) -> None:
+    """Two roads that cross or meet, with zebra crossings."""
     rng, r = canvas.rng, canvas.reach
     natural_ground(canvas)
     x, y = rng.uniform(-14, 14, 2)
@@ -92,6 +94,7 @@ def intersection(canvas: Canvas) -> None:
 
 
 def parking_lot(canvas: Canvas) -> None:
+    """Rows of bays, more or less full, some with islands of trees."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.asphalt, shade(c.asphalt, 1.1), 40)
     canvas.see("pavement", (0.0, 0.0))
@@ -126,6 +129,7 @@ def parking_lot(canvas: Canvas) -> None:
 
 
 def roundabout(canvas: Canvas) -> None:
+    """A ring with three to five arms around a green island."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     x, y = rng.uniform(-14, 14, 2)
@@ -162,6 +166,7 @@ def roundabout(canvas: Canvas) -> None:
 
 
 def runway(canvas: Canvas) -> None:
+    """A runway with its markings and skid marks, a taxiway, some with aircraft."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.grass, c.meadow if rng.random() < 0.6 else c.soil, 60)
     y, width = rng.uniform(-20, 20), rng.uniform(24, 38)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from PIL import ImageChops
 
-from terrahash.datasets.scenes.canvas import Canvas, beside, box, curve
+from terrahash.datasets.scenes.canvas import Canvas, Point, beside, box, curve
 from terrahash.datasets.scenes.palette import WHITE, shade, vary
 from terrahash.datasets.scenes.surroundings import natural_ground
 from terrahash.datasets.scenes.things import (
@@ -25,6 +25,7 @@ from terrahash.datasets.scenes.things import (
 
 
 def beach(canvas: Canvas) -> None:
+    """Sea, surf and strand, with umbrellas, a promenade or trees behind."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     shore = curve(rng, r, 7, rng.uniform(-0.25, 0.25) * canvas.extent)
@@ -41,11 +42,7 @@ def beach(canvas: Canvas) -> None:
         canvas.line(beside(shore, 1 + step * 2.2), 5, (mixed[0], mixed[1], mixed[2]))
     canvas.line(shore, 3, shade(c.sand, 0.8))
     for _ in range(int(rng.integers(1, 4))):
-        surf = beside(shore, rng.uniform(1.5, 12))
-        start = int(rng.integers(0, 12))
-        canvas.line(
-            surf[start : start + int(rng.integers(8, 18))], rng.uniform(0.8, 2), (236, 238, 236)
-        )
+        surf(canvas, beside(shore, rng.uniform(1.5, 14)))
     if rng.random() < 0.6:
         for _ in range(int(rng.integers(8, 40))):
             x, y = back[int(rng.integers(0, len(back)))]
@@ -65,12 +62,33 @@ def beach(canvas: Canvas) -> None:
             house(canvas, x, y, rng.uniform(9, 16), rng.uniform(8, 12), colour=roof_colour(canvas))
 
 
+def surf(canvas: Canvas, crest: list[Point]) -> None:
+    """A breaking wave along a line: flecks of foam that come and go."""
+    rng = canvas.rng
+    line = np.array(crest)
+    strength, breadth = rng.uniform(0.3, 1), rng.uniform(0.35, 0.9)
+    phase, waves = rng.uniform(0, 2 * np.pi), rng.uniform(1, 4)
+    for part in np.linspace(0, 1, 420):
+        swell = strength * np.sin(phase + waves * 2 * np.pi * part)
+        if rng.random() < swell:
+            at = part * (len(line) - 1)
+            low = min(int(at), len(line) - 2)
+            x, y = line[low] + (at - low) * (line[low + 1] - line[low]) + rng.normal(0, 0.5, 2)
+            canvas.disc(x, y, breadth * rng.uniform(0.4, 1), vary(rng, (228, 232, 232), 6))
+
+
 def harbour(canvas: Canvas) -> None:
+    """A marina with its jetties, or a cargo quay with ships and containers."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     ground(canvas, c.water, shade(c.water, 0.85), 50)
     quay = rng.uniform(-0.3, 0.05) * canvas.extent
     land = canvas.mask(box(0, quay - 2 * r, 4 * r, 4 * r))
-    canvas.paint(canvas.texture(c.concrete, c.asphalt, 50), land)
+    paving = vary(rng, c.concrete if rng.random() < 0.6 else c.asphalt, 6)
+    canvas.paint(canvas.texture(paving, shade(paving, 0.88), 25), land)
+    for x in np.arange(-r, r, 6):  # joints between the slabs
+        canvas.line([(x, quay), (x, quay - 2 * r)], 0.25, shade(paving, 0.86))
+    for y in np.arange(quay - 6, quay - 2 * r, -6):
+        canvas.line([(-r, y), (r, y)], 0.25, shade(paving, 0.86))
     canvas.see_area("pavement", land)
     canvas.see_area("water", ImageChops.invert(land))
     canvas.line([(-r, quay), (r, quay)], 1.6, shade(c.concrete, 1.12))
@@ -108,6 +126,7 @@ def harbour(canvas: Canvas) -> None:
 
 
 def river(canvas: Canvas) -> None:
+    """A winding river between its banks, some with a bridge or houses."""
     rng, c, r = canvas.rng, canvas.colours, canvas.reach
     natural_ground(canvas)
     axis = curve(rng, r, rng.uniform(8, 22), rng.uniform(-15, 15))
