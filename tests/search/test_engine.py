@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from terrahash.codes import CodeLayout, distances, pack, unpack
 from terrahash.errors import InputError
-from terrahash.search import Matches, engine, search
+from terrahash.search import Cells, Matches, build_cells, engine, search
 from terrahash.search.ranking import SCORE_STEPS
 
 
@@ -28,7 +28,7 @@ class Case:
     magnitudes: NDArray[np.float32] | None
     ties: bool
 
-    def run(self) -> list[Matches]:
+    def run(self, cells: Cells | None = None) -> list[Matches]:
         return search(
             self.chunks,
             self.queries,
@@ -37,6 +37,7 @@ class Case:
             radius=self.radius,
             masks=self.masks,
             magnitudes=self.magnitudes,
+            cells=cells,
             ties=self.ties,
         )
 
@@ -133,6 +134,37 @@ def test_numpy_equals_brute_force(case: Case) -> None:
 def test_scan_equals_brute_force(case: Case) -> None:
     with patch.object(engine, "kernels_pay", lambda *_, **__: True):
         check(case, case.run())
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases(), st.integers(0, 4), st.sampled_from([None, 1, 7]))
+def test_cells_equal_brute_force(case: Case, built: int, centres: int | None) -> None:
+    cells = build_cells(case.chunks[:built], case.layout, centres=centres)
+    kept = Cells.from_arrays(cells.to_arrays(), case.layout)
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        check(case, case.run(kept))
+
+
+@settings(max_examples=100, deadline=None)
+@given(cases(), st.booleans())
+def test_row_lists_equal_masks(case: Case, compiled: bool) -> None:
+    case.masks = [
+        np.ones(len(chunk), bool) if m is None else m
+        for chunk, m in zip(case.chunks, case.masks or [None] * len(case.chunks), strict=True)
+    ]
+    rows = np.flatnonzero(np.concatenate([np.empty(0, bool), *case.masks]))
+    with patch.object(engine, "kernels_pay", lambda *_, **__: compiled):
+        found = search(
+            case.chunks,
+            case.queries,
+            case.layout,
+            k=case.k,
+            radius=case.radius,
+            rows=rows,
+            magnitudes=case.magnitudes,
+            ties=case.ties,
+        )
+    check(case, found)
 
 
 def test_scores_are_sums_of_magnitudes_over_differing_bits() -> None:

@@ -21,5 +21,13 @@ def gather(chunks: Sequence[NDArray[_Item]], rows: NDArray[np.int64]) -> NDArray
     starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
     edges = np.searchsorted(rows, starts)
     return np.concatenate(
-        [chunk[rows[edges[i] : edges[i + 1]] - starts[i]] for i, chunk in enumerate(chunks)]
+        [_taken(chunk, rows[edges[i] : edges[i + 1]] - starts[i]) for i, chunk in enumerate(chunks)]
     )
+
+
+def _taken(chunk: NDArray[_Item], rows: NDArray[np.int64]) -> NDArray[_Item]:
+    """``chunk[rows]``, quicker for rows of several bytes: each is copied as one item."""
+    if chunk.ndim == 1 or not chunk.flags.c_contiguous or not len(rows):
+        return chunk[rows]
+    items = chunk.view(np.dtype((np.void, chunk.shape[1] * chunk.itemsize)))[:, 0]
+    return items[rows].view(chunk.dtype).reshape(len(rows), chunk.shape[1])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import InputError
+from terrahash.search.cells import Cells
 from terrahash.search.chunks import gather
 from terrahash.search.matches import Matches
 from terrahash.search.paths import counted, kernels_pay
@@ -30,6 +31,7 @@ def search(
     masks: Sequence[NDArray[np.bool_] | None] | None = None,
     rows: NDArray[np.int64] | None = None,
     magnitudes: NDArray[np.float32] | None = None,
+    cells: Cells | None = None,
     ties: bool = False,
 ) -> list[Matches]:
     """Find the nearest codes of each query, exactly.
@@ -48,6 +50,8 @@ def search(
         magnitudes: ``(Q, bits) float32``, not negative. Ranks by the sum of a query's magnitudes
             over the bits that differ, and by distance among equal sums; they are rounded to 2^-20
             of each query's largest, so that equal sums are equal.
+        cells: of the first rows of the chunks (:func:`terrahash.search.build_cells`), unchanged
+            since; used where they save time. Later rows are scanned.
         ties: also return every further row that ranks exactly as the k-th does.
 
     Returns:
@@ -67,11 +71,13 @@ def search(
     _check_chunks(chunks, layout)
     masks = [None] * len(chunks) if masks is None else masks
     _check_masks(masks, chunks)
-    if rows is not None:
+    if rows is not None and chunks:
         _check_rows(rows, sum(len(chunk) for chunk in chunks))
         if any(mask is not None for mask in masks):
             rows = rows[gather(_filled(masks, chunks), rows)]
-        chunks, masks = [gather(chunks, rows)], [None]
+        chunks, masks, cells = [gather(chunks, rows)], [None], None
+    if cells is not None:
+        _check_cells(cells, chunks, layout)
     question = Question(
         queries=np.ascontiguousarray(queries),
         layout=layout,
@@ -80,7 +86,7 @@ def search(
         asymmetric=None if magnitudes is None else Asymmetric.of(magnitudes, len(queries), layout),
         ties=ties,
     )
-    found = _answer(question, chunks, masks)
+    found = _answer(question, chunks, masks, cells)
     if rows is not None:
         found = [replace(matches, rows=rows[matches.rows]) for matches in found]
     return found
@@ -90,6 +96,7 @@ def _answer(
     question: Question,
     chunks: Sequence[NDArray[np.uint8]],
     masks: Sequence[NDArray[np.bool_] | None],
+    cells: Cells | None,
 ) -> list[Matches]:
     n = sum(len(chunk) for chunk in chunks)
     exhaustive = question.k is not None and (question.k == 0 or question.k >= n * EXHAUSTIVE_SHARE)
@@ -99,7 +106,7 @@ def _answer(
             return search_numpy(question, chunks, masks)
     from terrahash.search.compiled import search_compiled
 
-    return search_compiled(question, chunks, masks)
+    return search_compiled(question, chunks, masks, cells)
 
 
 def _check_chunks(chunks: Sequence[NDArray[np.uint8]], layout: CodeLayout) -> None:
@@ -125,6 +132,15 @@ def _check_masks(
                 f"a mask is {mask.dtype} of shape {mask.shape}, expected bool of ({len(chunk)},)",
                 "give one truth value for each row of the chunk",
             )
+
+
+def _check_cells(cells: Cells, chunks: Sequence[NDArray[np.uint8]], layout: CodeLayout) -> None:
+    if cells.layout != layout or cells.size > sum(len(chunk) for chunk in chunks):
+        raise InputError(
+            f"the cells are of {cells.size} rows and {cells.layout}, the chunks of "
+            f"{sum(len(chunk) for chunk in chunks)} rows and {layout}",
+            "build the cells again from these chunks",
+        )
 
 
 def _check_rows(rows: NDArray[np.int64], total: int) -> None:

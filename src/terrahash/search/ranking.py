@@ -7,6 +7,7 @@ the same for every kernel, block size and number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,10 +60,6 @@ class Asymmetric:
         steps[:, : layout.bits] = np.rint(values / step[:, None])
         return cls(steps, step)
 
-    def only(self, query: int) -> Asymmetric:
-        """Those of one query."""
-        return Asymmetric(self.steps[query : query + 1], self.step[query : query + 1])
-
     def tables(self, query: int) -> NDArray[np.int64]:
         """``(nbytes, 256) int64``: the steps that each value of each differing byte adds."""
         bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.int64)
@@ -94,15 +91,13 @@ class Question:
         """The size of one step of a query's scores."""
         return None if self.asymmetric is None else float(self.asymmetric.step[query])
 
-    def only(self, query: int, k: int) -> Question:
-        """The same of one query and for another ``k``, without further ties."""
-        return replace(
-            self,
-            queries=self.queries[query : query + 1],
-            asymmetric=None if self.asymmetric is None else self.asymmetric.only(query),
-            k=k,
-            ties=False,
-        )
+    def select(self, which: Sequence[int], k: int | None) -> Question:
+        """The same of some queries, for another ``k`` and without further ties."""
+        wanted = np.asarray(which, np.int64)
+        asymmetric = self.asymmetric
+        if asymmetric is not None:
+            asymmetric = Asymmetric(asymmetric.steps[wanted], asymmetric.step[wanted])
+        return replace(self, queries=self.queries[wanted], asymmetric=asymmetric, k=k, ties=False)
 
 
 def radius_units(radius: float | None, layout: CodeLayout) -> int:

@@ -179,6 +179,21 @@ def merge_ranked(
     return flat_keys[order], flat_rows[order], ties
 
 
+def merge_parts(parts: Sequence[Ranked], k: int) -> Ranked:
+    """Merge the answers of disjoint parts, each with all of the part's ties counted."""
+    keys = np.concatenate([part[0] for part in parts])
+    rows = np.concatenate([part[1] for part in parts])
+    order = np.lexsort((rows, keys))[:k]
+    if not len(order):
+        return keys, rows, 0
+    last = keys[order[-1]]
+    ties = sum(
+        ties if len(found) and found[-1] == last else int((found == last).sum())
+        for found, _, ties in parts
+    )
+    return keys[order], rows[order], ties
+
+
 def score_arguments(
     question: Question,
 ) -> tuple[NDArray[np.uint8], int, NDArray[np.int32]]:
