@@ -39,6 +39,7 @@ from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import ArchiveError, InputError
 
 if TYPE_CHECKING:
+    from terrahash.archive.indexing import IndexReport
     from terrahash.encoder import Encoder
 
 Mode: TypeAlias = Literal["r", "a"]
@@ -429,6 +430,15 @@ class Archive:
         )[0]
 
     # -- writing ---------------------------------------------------------------------------------
+
+    def add(self, *paths: str | Path, **options: Any) -> IndexReport:
+        """Encode image files and folders and store what is new or has changed.
+
+        See :func:`terrahash.archive.indexing.index_images` for the options.
+        """
+        from terrahash.archive.indexing import index_images
+
+        return index_images(self, paths, **options)
 
     def add_codes(
         self,

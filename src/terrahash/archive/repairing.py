@@ -320,16 +320,16 @@ class _Repairer:
             lengths = np.diff(runs.rows, append=runs.count)
             ranges = [(int(a), int(a + n - 1)) for a, n in zip(runs.ids, lengths, strict=True)]
             self._lose(len(lost), ranges, f"codes in {name} are damaged")
-        rows = np.flatnonzero(alive & sound)
+        kept = np.flatnonzero(alive & sound)
         columns: dict[str, Column] = {}
         for column_name, kind in footer.columns.items():
             column, damage = wreck.column(column_name, kind)
-            columns[column_name] = column.take(rows)
-            count = int(damage[rows].sum())
+            columns[column_name] = column.take(kept)
+            count = int(damage[kept].sum())
             if count:
                 self.report.lost_values += count
                 self.report.lost.append(f"{name}: {count} values of '{column_name}'")
-        return Table(ids.ids_of(rows), wreck.array("codes")[rows], columns)
+        return Table(ids.ids_of(kept), wreck.array("codes")[kept], columns)
 
     def _write(
         self,

@@ -18,6 +18,7 @@ little-endian uint32. Arrays are named ``codes``, ``ids.rows`` and ``ids.ids`` (
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import mmap
 import struct
@@ -166,7 +167,11 @@ class SegmentWriter:
         self._places: list[ArrayPlace] = []
         self._checks: list[int] = []
         self._end = len(MAGIC)
-        files.write(self._file, MAGIC)
+        try:
+            files.write(self._file, MAGIC)
+        except BaseException:
+            self.abandon()
+            raise
 
     def add(self, name: str, values: Array) -> None:
         """Append an array."""
@@ -216,8 +221,6 @@ class SegmentWriter:
 
     def abandon(self) -> None:
         """Close and remove what was written so far."""
-        import contextlib
-
         with contextlib.suppress(OSError):
             self._file.close()
         with contextlib.suppress(OSError):

@@ -1,0 +1,232 @@
+"""``terrahash archive``: look into an archive, change it, check it, and carry it elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from terrahash.errors import InputError
+
+if TYPE_CHECKING:
+    from terrahash.archive import Archive, Record
+
+app = typer.Typer(
+    name="archive",
+    help="Archives: show, list, delete, update, verify, repair, compact, export and import.",
+    no_args_is_help=True,
+)
+
+# The archive holds problems, or some rows of a file were passed over; the rest was done.
+PARTLY = 1
+LIST_FIELDS = (
+    "id", "user_id", "label", "predicted_label", "confidence", "datetime", "bbox", "window",
+    "source",
+)  # fmt: skip
+
+Place = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of the archive.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Ids = Annotated[list[int] | None, typer.Option("--id", help="A tile; may be repeated.")]
+Where = Annotated[str | None, typer.Option(help="A condition, such as \"label = 'harbor'\".")]
+BBox = Annotated[
+    tuple[float, float, float, float] | None,
+    typer.Option(metavar="W S E N", help="Footprints that meet this box, degrees."),
+]
+After = Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later.")]
+Before = Annotated[str | None, typer.Option(metavar="DATE", help="Taken before.")]
+
+
+@app.command()
+def info(archive: Place, as_json: Json = False) -> None:
+    """Say what an archive is and holds."""
+    with _open(archive, "r") as opened:
+        described = opened.info().to_json()
+    if as_json:
+        typer.echo(json.dumps(described))
+        return
+    for key, value in described.items():
+        shown = ", ".join(f"{n} ({k})" for n, k in value.items()) if key == "columns" else value
+        typer.echo(f"{key.replace('_', ' ')}: {shown if shown != '' else '–'}")
+
+
+@app.command("list")
+def list_tiles(
+    archive: Place,
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many tiles.")] = 50,
+    offset: Annotated[int, typer.Option(min=0, help="Pass over so many first.")] = 0,
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line a tile.")] = False,
+) -> None:
+    """List tiles in the order of their ids."""
+    with _open(archive, "r") as opened:
+        ids = opened.ids(where=where, bbox=bbox, after=after, before=before)
+        records = opened.records(ids[offset : offset + limit])
+    if as_json:
+        tiles = [record.to_json() for record in records]
+        typer.echo(json.dumps({"total": len(ids), "offset": offset, "tiles": tiles}))
+    elif as_csv:
+        names = list(records[0].columns) if records else []
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([*LIST_FIELDS, *names])
+        for record in records:
+            writer.writerow([*_row(record), *(record.columns[name] for name in names)])
+    else:
+        _table(records)
+        if len(ids) > len(records):
+            typer.echo(
+                f"{len(records)} of {len(ids)} tiles; --limit and --offset show more", err=True
+            )
+
+
+@app.command()
+def delete(
+    archive: Place,
+    ids: Ids = None,
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete tiles for good. Give ids, or filters."""
+    with _open(archive, "r" if dry_run else "a") as opened:
+        if dry_run:
+            count = len(_chosen(opened, ids, where, bbox, after, before))
+        else:
+            count = opened.delete(ids=ids, where=where, bbox=bbox, after=after, before=before)
+    _tell(as_json, {"deleted": 0 if dry_run else count, "matching": count})
+
+
+@app.command()
+def update(
+    archive: Place,
+    values: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=VALUE", help="A column's new value; empty removes it."),
+    ],
+    ids: Ids = None,
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
+    as_json: Json = False,
+) -> None:
+    """Give tiles other values. Say which by ids or filters; a new name makes a new column."""
+    from terrahash.archive.assigning import assignments
+
+    with _open(archive, "a") as opened:
+        chosen = _chosen(opened, ids, where, bbox, after, before)
+        count = opened.update(chosen, **assignments(opened, values, len(chosen)))
+    _tell(as_json, {"updated": count})
+
+
+@app.command()
+def verify(archive: Place, as_json: Json = False) -> None:
+    """Check every checksum and count; changes nothing. Exit code 1 if something is damaged."""
+    from terrahash.archive import verify as check
+
+    report = check(archive)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        for problem in report.problems:
+            typer.echo(f"{problem.where}: {problem.what}")
+        state = "sound" if report.ok else f"{len(report.problems)} problems (archive repair)"
+        typer.echo(f"{report.tiles} tiles in {report.segments} segments: {state}")
+        if report.orphans:
+            typer.echo(f"{len(report.orphans)} leftovers, which the next writer removes")
+    if not report.ok:
+        raise typer.Exit(PARTLY)
+
+
+@app.command()
+def repair(archive: Place, as_json: Json = False) -> None:
+    """Keep what is sound of a damaged archive and say what is lost. Exit code 1 on losses."""
+    from terrahash.archive import repair as mend
+
+    report = mend(archive)
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        for line in report.done:
+            typer.echo(f"done: {line}")
+        for line in report.lost:
+            typer.echo(f"lost: {line}")
+        if not report.done:
+            typer.echo("nothing to repair")
+    if report.lost:
+        raise typer.Exit(PARTLY)
+
+
+@app.command()
+def compact(archive: Place, as_json: Json = False) -> None:
+    """Free the space of deleted tiles and rewrite the archive as few large segments."""
+    with _open(archive, "a") as opened:
+        before = opened.info()
+        opened.compact()
+        after = opened.info()
+    _tell(
+        as_json,
+        {
+            "tiles": after.tiles,
+            "segments_before": before.segments,
+            "segments": after.segments,
+            "bytes_before": before.bytes,
+            "bytes": after.bytes,
+        },
+    )
+
+
+def _open(path: Path, mode: Any) -> Archive:
+    from terrahash.archive import open_archive
+
+    return open_archive(path, mode=mode)
+
+
+def _chosen(opened: Archive, ids: Any, where: Any, bbox: Any, after: Any, before: Any) -> list[int]:
+    filtered = any(option is not None for option in (where, bbox, after, before))
+    if bool(ids) == filtered:
+        raise InputError("say which tiles, in one way", "give --id, or filters such as --where")
+    if ids:
+        return list(ids)
+    found: list[int] = opened.ids(where=where, bbox=bbox, after=after, before=before).tolist()
+    return found
+
+
+def _row(record: Record) -> list[Any]:
+    data = record.to_json()
+    return [
+        " ".join(map(str, data[name])) if isinstance(data[name], list) else data[name]
+        for name in LIST_FIELDS
+    ]
+
+
+def _table(records: list[Record]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    rows = [_row(record) for record in records]
+    used = [n for n in range(len(LIST_FIELDS)) if any(row[n] is not None for row in rows)]
+    for number in used or [0]:
+        table.add_column(LIST_FIELDS[number], overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("–" if row[n] is None else str(row[n])) for n in used))
+    Console().print(table)
+
+
+def _tell(as_json: bool, result: dict[str, Any]) -> None:
+    if as_json:
+        typer.echo(json.dumps(result))
+    else:
+        typer.echo(", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in result.items()))
