@@ -236,7 +236,7 @@ def test_wrong_input_is_named() -> None:
     for k in (0, 5):
         with pytest.raises(InputError, match=f"k = {k} answers.*ranks 4"):
             measure(retrieval, k=k)
-    with pytest.raises(InputError, match="magnitudes of shape"):
+    with pytest.raises(InputError, match="magnitudes have shape"):
         measure(retrieval, k=2, magnitudes=np.ones((5, 7), np.float32))
     with pytest.raises(InputError, match="magnitudes"):
         measure(retrieval, k=2, magnitudes=np.full((5, 8), np.nan, np.float32))

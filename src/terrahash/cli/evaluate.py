@@ -104,7 +104,7 @@ def choose_split(
         seed = int(card.get("split_seed") or 0)
     if asked is not None:
         return split_from_text(asked, dataset, seed=seed)
-    described = RULE.fullmatch(str(card.get("split_rule")))
+    described = RULE.fullmatch(str(card.get("split_rule") or ""))
     if described is None:
         raise InputError(
             "the encoder does not say which split it was trained with",
@@ -153,11 +153,14 @@ def _commands(
     """How to repeat the evaluation, and how to search with the encoder."""
     chosen = [] if split is None else ["--split", split]
     chosen += [] if seed is None else ["--seed", str(seed)]
-    words = ["terrahash", "evaluate", data, "--model", str(model), "--protocol", report.protocol]
-    words += ["--k", str(report.metrics.k), *chosen, "--out", str(out)]
-    index = ["terrahash", "index", "FOLDER", "--model", str(model), "--archive", "tiles.terrahash"]
+    this = ["terrahash", "evaluate", data, "--model", str(model), "--protocol", report.protocol]
+    this += ["--k", str(report.metrics.k), *chosen, "--out", str(out)]
+    archive = ["--archive", "tiles.terrahash"]
     return [
-        ("this report", shlex.join(words)),
-        ("an archive of your own images", shlex.join(index)),
-        ("what looks like an image", "terrahash search IMAGE --archive tiles.terrahash"),
+        ("This report:", shlex.join(this)),
+        (
+            "An archive of your own images, with this encoder:",
+            shlex.join(["terrahash", "index", "FOLDER", "--model", str(model), *archive]),
+        ),
+        ("What looks like an image:", shlex.join(["terrahash", "search", "IMAGE", *archive])),
     ]

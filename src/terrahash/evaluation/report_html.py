@@ -225,7 +225,8 @@ figcaption span { display: block; font-size: 12px; line-height: 1.35; white-spac
 .detail { color: var(--faint) }
 .tables { columns: 2; column-gap: 48px }
 .tables div { break-inside: avoid; padding-bottom: 18px }
-.tables h2 { margin-top: 26px }
+.tables { margin-top: 18px }
+.tables h2 { margin: 0; padding: 22px 0 6px }
 table { border-collapse: collapse; width: 100%; font-size: 14px; margin-bottom: 8px }
 th, td { text-align: left; padding: 5px 10px 5px 0; border-bottom: 1px solid var(--rule);
   font-weight: normal; vertical-align: top }
