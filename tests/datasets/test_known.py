@@ -92,6 +92,17 @@ def test_a_missing_class_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         load_dataset("rsscn7")
 
 
+def test_an_image_in_two_formats_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERRAHASH_DATA", str(tmp_path))
+    fake("ucmerced", tmp_path)
+    beach = tmp_path / "UCMerced_LandUse/Images/beach"
+    (beach / "beach03.jpg").write_bytes(b"the same in another format")
+    with pytest.raises(DatasetError, match="'beach/beach03' in two formats"):
+        load_dataset("ucmerced")
+
+
 def test_an_unknown_name_lists_the_known() -> None:
     with pytest.raises(DatasetError, match="neither a known data set nor a folder") as raised:
         load_dataset("ucmercd")

@@ -9,7 +9,13 @@ import pytest
 from PIL import Image
 
 from terrahash.datasets import load_dataset
-from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS, generate_scenes
+from terrahash.datasets.scenes import (
+    SCENE_CLASSES,
+    SCENE_CONTENTS,
+    generate,
+    generate_scenes,
+    scenes_folder,
+)
 from terrahash.datasets.scenes.landuse import LAND_USE
 from terrahash.errors import DatasetError, InputError
 
@@ -93,6 +99,28 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DatasetError, match="No space left"):
         generate_scenes(tmp_path / "s", size=32, per_class=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRAHASH_CACHE", str(tmp_path))
+    generated = generate_scenes
+    theirs: list[list[str]] = []
+
+    def late(folder: Path) -> object:
+        """The other process finishes while this one draws."""
+        write_all = generate._write_all
+
+        def meanwhile(*arguments: object) -> None:
+            monkeypatch.setattr(generate, "_write_all", write_all)
+            theirs.append(generated(folder, size=32, per_class=2).digests())
+            write_all(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(generate, "_write_all", meanwhile)
+        return generated(folder, size=32, per_class=1)
+
+    monkeypatch.setattr(generate, "generate_scenes", late)
+    assert [load_dataset("scenes").digests()] == theirs
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [scenes_folder().name]
 
 
 def test_the_default_scenes_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,16 @@ def test_mhcln_is_sixty_percent_whatever_is_asked() -> None:
     assert make_split(data, 0.2, rule="mhcln").roles == make_split(data, 0.6).roles
 
 
+def test_ahcl_is_half_and_four_fifths_of_uc_merced() -> None:
+    sizes = [50, 51, 61, 53]
+    data = fake(np.repeat(np.arange(4), sizes))
+    split = make_split(data, rule="ahcl")
+    assert len(split.indices("train")) == 25 + 26 + 31 + 27
+    assert split.rule == "ahcl 50-50 validation 0.1"
+    object.__setattr__(data, "name", "ucmerced")
+    assert len(make_split(data, rule="ahcl").indices("train")) == 40 + 41 + 49 + 43
+
+
 @pytest.mark.parametrize(
     ("classes", "says"),
     [({"a": 10}, "only one class, 'a'"), ({"a": 10, "b": 2}, "'b' of 'data' has 2 distinct")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def load_class_folders(root: Path, name: str, classes: tuple[str, ...]) -> Datas
     """The data set of given class folders below ``root``; other folders are left out.
 
     Raises:
-        DatasetError: if a class folder is missing or empty.
+        DatasetError: if a class folder is missing or empty, or holds an image twice, as
+            ``….tif`` and ``….jpg``, which would leak from training to test.
     """
     files: list[str] = []
     for class_name in classes:
@@ -68,6 +70,12 @@ def load_class_folders(root: Path, name: str, classes: tuple[str, ...]) -> Datas
             raise DatasetError(
                 f"data set '{name}' in '{root}' has no images of class '{class_name}'",
                 f"fetch it again: terrahash data fetch {name}",
+            )
+        twice = [stem for stem, count in Counter(map(_stem, found)).items() if count > 1]
+        if twice:
+            raise DatasetError(
+                f"data set '{name}' in '{root}' holds '{twice[0]}' in two formats",
+                "keep one of them: as two images, one could train and the other test",
             )
         files += found
     return from_class_folders(root, tuple(sorted(files)), name, classes)
@@ -82,6 +90,10 @@ def from_class_folders(
     number = {class_name: index for index, class_name in enumerate(classes)}
     labels = np.array([number[owner] for owner in owners], np.int64)
     return Dataset(name, root, files, labels, classes)
+
+
+def _stem(file: str) -> str:
+    return file.rsplit(".", 1)[0]
 
 
 def _suffixes() -> frozenset[str]:
