@@ -6,6 +6,10 @@ from types import TracebackType
 from typing import Protocol, Self
 
 
+# Columns that the name, bar, counts and times of a stage take; details get the rest.
+WIDTH_OF_BARS = 64
+
+
 class Reporter(Protocol):
     """What long work tells of itself."""
 
@@ -40,14 +44,18 @@ class Terminal:
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
+        from rich.table import Column
+
+        def whole(width: int) -> Column:
+            return Column(no_wrap=True, min_width=width)
 
         self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.description}", table_column=whole(14)),
+            BarColumn(bar_width=16, table_column=whole(16)),
+            MofNCompleteColumn(table_column=whole(9)),
+            TimeElapsedColumn(table_column=whole(7)),
+            TimeRemainingColumn(table_column=whole(7)),
+            TextColumn("[dim]{task.fields[detail]}", table_column=Column(no_wrap=True)),
             console=Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
@@ -75,4 +83,5 @@ class Terminal:
         task = self._tasks[stage]
         self._progress.update(task, completed=done, total=total)
         if detail:
-            self._progress.update(task, detail=detail)
+            room = max(0, self._progress.console.width - WIDTH_OF_BARS)
+            self._progress.update(task, detail=detail[:room])

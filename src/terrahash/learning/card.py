@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from terrahash.codes import CodeLayout, distances
 from terrahash.datasets import Dataset
-from terrahash.encoder import Encoder
+from terrahash.encoder import Encoded, Encoder
+from terrahash.evaluation.pictures import QueryRow, Tile, png, query_grid
 from terrahash.evaluation.trust import precision_by_distance
 from terrahash.learning.validation import validate
 
 README = "README.md"
+PICTURE = "answers.png"
+PICTURE_QUERIES = 4
+PICTURE_ANSWERS = 8
 
 
 def with_validation(encoder: Encoder, held_out: Dataset) -> Encoder:
@@ -19,14 +26,42 @@ def with_validation(encoder: Encoder, held_out: Dataset) -> Encoder:
     """
     card = dict(encoder.card)
     card["validation"] = card["precision_by_distance"] = None
+    encoded = None
     if len(held_out) > 1 and held_out.labels is not None:
         encoded = encoder.encode_files(held_out.paths)
         card["validation"] = validate(encoded, held_out.targets, encoder.layout).to_json()
         trust = precision_by_distance(encoded.codes, held_out.labels, encoder.layout)
         card["precision_by_distance"] = trust.to_json()
     finished = Encoder(card, encoder.model, encoder.files)
+    if encoded is not None:
+        finished.files[PICTURE] = _picture(encoded, held_out, encoder.layout)
     finished.files[README] = model_card(finished).encode()
     return finished
+
+
+def _picture(encoded: Encoded, held_out: Dataset, layout: CodeLayout) -> bytes:
+    """Some validation images with their nearest other ones, right and wrong marked, as PNG."""
+    step = max(1, len(held_out) // PICTURE_QUERIES)
+    relevant = held_out.targets
+    rows = []
+    for query in range(0, len(held_out), step)[:PICTURE_QUERIES]:
+        apart = distances(encoded.codes[query : query + 1], encoded.codes, layout)[0]
+        nearest = [row for row in np.argsort(apart, kind="stable").tolist() if row != query]
+        answers = tuple(
+            Tile(
+                held_out.paths[row],
+                _label(held_out, row),
+                f"{apart[row]:g} bits",
+                bool((relevant[row] & relevant[query]).any()),
+            )
+            for row in nearest[:PICTURE_ANSWERS]
+        )
+        rows.append(QueryRow(Tile(held_out.paths[query], _label(held_out, query)), answers))
+    return png(query_grid(rows))
+
+
+def _label(dataset: Dataset, row: int) -> str:
+    return ", ".join(np.array(dataset.class_names)[dataset.targets[row]].tolist())
 
 
 def model_card(encoder: Encoder) -> str:
@@ -70,6 +105,8 @@ def _validation(numbers: dict[str, float]) -> list[str]:
         f"- mAP@{numbers['k']}: {numbers['map_at_k']:.3f}",
         f"- mAP over the full ranking: {numbers['map']:.3f}",
         f"- distinct codes: {numbers['distinct_codes']}",
+        "",
+        f"![Validation images and their nearest others]({PICTURE})",
         "",
         "These images chose the epoch, so the numbers are a little kind. For the test images run "
         "`terrahash evaluate`.",
