@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -66,3 +69,12 @@ def test_json_round_trip_and_damage() -> None:
 def test_one_image_gives_no_pairs() -> None:
     with pytest.raises(InputError, match="no pairs"):
         precision_by_distance(np.zeros((1, 1), np.uint8), np.array([0]), CodeLayout(8))
+
+
+def test_reading_a_stored_curve_loads_no_compiler_and_no_plots() -> None:
+    code = (
+        "import sys; import terrahash.evaluation.trust, terrahash.evaluation.pictures; "
+        "print({'numba', 'onnxruntime', 'matplotlib', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
