@@ -16,6 +16,8 @@ from terrahash.datasets import KNOWN, Split, load_dataset
 from terrahash.errors import InputError, TerrahashError
 
 from .conftest import MakeFolder
+from .test_download import Publisher, publisher  # noqa: F401 (a fixture)
+from .test_fetch import archive, served
 from .test_known import fake
 
 
@@ -57,6 +59,17 @@ def test_fetch_shows_the_terms_and_asks() -> None:
     assert KNOWN["ucmerced"].terms in result.stderr
     assert KNOWN["ucmerced"].downloads[0].url in result.stderr
     assert result.stdout == ""
+
+
+def test_fetch(
+    publisher: Publisher,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content = archive([f"RSSCN7-master/{c}/1.jpg" for c in KNOWN["rsscn7"].classes])
+    monkeypatch.setitem(KNOWN, "rsscn7", served(publisher, "rsscn7", content))
+    found = answer("fetch", "rsscn7", "--to", str(tmp_path), "--yes", "--json")
+    assert found == {"name": "rsscn7", "path": str(tmp_path / "RSSCN7-master")}
 
 
 @pytest.mark.parametrize("arguments", [("fetch", "aid", "--yes"), ("fetch", "nothing")])

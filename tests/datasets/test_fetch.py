@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import shutil
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from terrahash.datasets.known import Download
 from terrahash.errors import DatasetError
 
 from .test_download import Publisher, publisher  # noqa: F401 (a fixture)
+from .test_known import patch
 
 
 def archive(names: list[str]) -> bytes:
@@ -87,6 +90,27 @@ def test_a_folder_that_cannot_be_made(publisher: Publisher, tmp_path: Path) -> N
     known = served(publisher, "rsscn7", b"")
     with pytest.raises(DatasetError, match="cannot make"):
         fetch(known, folder=tmp_path / "file" / "data")
+
+
+def test_bands_become_pictures_when_fetched(
+    publisher: Publisher,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    patch(tmp_path / "made", "S2A_1_0", ["Pastures"])
+    raw = tmp_path / "made"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as packed:
+        packed.add(raw / "BigEarthNet-v1.0", "BigEarthNet-v1.0")
+    known = served(publisher, "bigearthnet", buffer.getvalue())
+    data = tmp_path / "data"
+    assert fetch(known, folder=data) == data / "BigEarthNet-v1.0-rgb"
+    assert sorted(path.name for path in data.iterdir()) == [
+        "BigEarthNet-v1.0",
+        "BigEarthNet-v1.0-rgb",
+    ]
+    shutil.rmtree(data / "BigEarthNet-v1.0-rgb")
+    assert fetch(known, folder=data).is_dir()
+    assert len(publisher.asked) == 1
 
 
 def test_preparing_what_needs_none() -> None:

@@ -139,6 +139,9 @@ def test_bigearthnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DatasetError, match="not prepared"):
         load_dataset("bigearthnet")
     assert BIGEARTHNET.prepare is not None
+    (tmp_path / "BigEarthNet-v1.0-rgb.part").mkdir()  # of an interrupted run
+    with pytest.raises(DatasetError, match="not prepared"):
+        load_dataset("bigearthnet")
     made = BIGEARTHNET.prepare(tmp_path, None)
     data = load_dataset("bigearthnet")
     assert data.root == made

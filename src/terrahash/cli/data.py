@@ -44,7 +44,7 @@ def list_known(as_json: Json = False) -> None:
         ("tile", "left"),
         ("here", "left"),
     ):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+        table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         here = row["path"] or ("made on first use" if row["name"] in (SCENES, SCENE_SETS) else "–")
         table.add_row(row["name"], str(row["classes"]), f"{row['images']:,}", row["tile"], here)

@@ -85,8 +85,8 @@ def prepare(data: Path, reporter: Reporter | None = None) -> Path:
     """Make 8-bit RGB pictures and ``labels.json`` of the patches below the data folder ``data``.
 
     Reflectance is scaled linearly, 0.275 to white. Patches that carry none of the 19 classes are
-    left out, as their authors advise. Pictures that are there already are kept, so that an
-    interrupted run goes on; the label file is written last and makes the set whole.
+    left out, as their authors advise. The folder of pictures appears when all are made; an
+    interrupted run goes on where it was.
 
     Returns:
         The folder of the pictures.
@@ -97,28 +97,28 @@ def prepare(data: Path, reporter: Reporter | None = None) -> Path:
     from PIL import Image
 
     reporter = reporter or Silent()
-    raw, pictures = data / RAW, data / PICTURES
+    raw, pictures, unfinished = data / RAW, data / PICTURES, data / f"{PICTURES}.part"
+    if pictures.is_dir():
+        return pictures
     patches = sorted(_patches(raw))
     if not patches:
         raise DatasetError(
             f"no patches of BigEarthNet in '{raw}'", "terrahash data fetch bigearthnet"
         )
-    pictures.mkdir(exist_ok=True)
+    unfinished.mkdir(exist_ok=True)
     labels: dict[str, list[str]] = {}
     for number, patch in enumerate(patches, start=1):
         names = _labels(patch)
         if names:
-            picture = pictures / f"{patch.name}.png"
+            picture = unfinished / f"{patch.name}.png"
             labels[picture.name] = names
             if not picture.exists():
                 part = picture.with_suffix(".part")
                 Image.fromarray(_picture(patch)).save(part, "PNG")
                 part.replace(picture)
         reporter.advance("prepare bigearthnet", number, len(patches), "patches")
-    part = pictures / "labels.json.part"
-    part.write_text(json.dumps(labels, indent=0), encoding="utf-8")
-    part.replace(pictures / "labels.json")
-    return pictures
+    (unfinished / "labels.json").write_text(json.dumps(labels, indent=0), encoding="utf-8")
+    return unfinished.rename(pictures)
 
 
 def _patches(raw: Path) -> Iterator[Path]:

@@ -32,7 +32,7 @@ def fetch(
     """
     found = find(known, None if folder is None else [folder])
     if found is not None:
-        return found
+        return found if known.prepare is None else known.prepare(found.parent, reporter)
     if not known.downloads:
         raise DatasetError(
             f"'{known.name}' cannot be fetched by a program: {known.by_hand}", known.homepage
