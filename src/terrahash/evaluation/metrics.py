@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.evaluation import kernels
+from terrahash.evaluation.asymmetric import asymmetric_values
 from terrahash.evaluation.counting import count
 from terrahash.evaluation.retrieval import Retrieval
 from terrahash.search.ranking import Asymmetric
@@ -222,7 +223,7 @@ def _asymmetric(retrieval: Retrieval, magnitudes: NDArray[np.float32], k: int) -
 
     def block(rows: slice) -> Floats:
         values = np.zeros((rows.stop - rows.start, kernels.TOP_COLUMNS))
-        kernels.asymmetric_values(
+        asymmetric_values(
             query_codes[rows],
             retrieval.query_words[rows],
             steps[rows],
