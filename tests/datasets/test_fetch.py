@@ -13,6 +13,7 @@ import pytest
 from terrahash.datasets import KNOWN, KnownDataset, load_dataset
 from terrahash.datasets.fetch import fetch, prepare
 from terrahash.datasets.known import Download
+from terrahash.datasets.registry import find
 from terrahash.errors import DatasetError
 
 from .test_download import Publisher, publisher  # noqa: F401 (a fixture)
@@ -80,9 +81,17 @@ def test_another_layout_is_said(publisher: Publisher, tmp_path: Path) -> None:  
         fetch(known, folder=tmp_path)
 
 
-def test_what_must_be_fetched_by_hand(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"AID\.zip"):
+@pytest.mark.parametrize("wrapper", ["AID/", "AID_dataset/AID/", "AID/AID/", ""])
+def test_what_must_be_fetched_by_hand(tmp_path: Path, wrapper: str) -> None:
+    with pytest.raises(DatasetError, match=r"AID\.zip") as raised:
         fetch(KNOWN["aid"], folder=tmp_path)
+    assert str(tmp_path) in raised.value.remedy
+    names = [f"{wrapper}{c}/{c.lower()}_{n}.jpg" for c in KNOWN["aid"].classes for n in (1, 2)]
+    (tmp_path / "AID.zip").write_bytes(archive([*names, f"{wrapper}readme.txt"]))
+    assert fetch(KNOWN["aid"], folder=tmp_path) == tmp_path / "AID"
+    assert find(KNOWN["aid"], [tmp_path]) == tmp_path / "AID"
+    assert (tmp_path / "AID/Airport/airport_1.jpg").is_file()
+    assert not (tmp_path / "AID.zip").exists()
 
 
 def test_a_folder_that_cannot_be_made(publisher: Publisher, tmp_path: Path) -> None:  # noqa: F811

@@ -66,7 +66,7 @@ def fetch(
         _tell(as_json, name, load_dataset(name).root)
         return
     known = _known(name)
-    if find(known, None if to is None else [to]) is None and known.downloads:
+    if find(known, None if to is None else [to]) is None:
         _agree(known, yes)
     from terrahash.datasets.fetch import fetch as fetch_known
     from terrahash.progress import Terminal
@@ -178,7 +178,7 @@ def _row(known: KnownDataset) -> dict[str, Any]:
         "images": known.images,
         "tile": known.tile,
         "path": None if path is None else str(path),
-        "fetchable": bool(known.downloads),
+        "fetchable": all(item.url for item in known.downloads),
         "homepage": known.homepage,
         "terms": known.terms,
         "citation": known.citation,
@@ -210,7 +210,7 @@ def _agree(known: KnownDataset, yes: bool) -> None:
     """Show where the data come from and their terms, and ask unless agreed beforehand."""
     lines = [
         f"{known.title}: {known.images:,} images, {len(known.classes)} classes, {known.tile}",
-        f"from {', '.join(item.url for item in known.downloads)}",
+        f"from {', '.join(item.url or item.filename for item in known.downloads)}",
         f"described at {known.homepage}",
         f"cite: {known.citation}",
         f"terms: {known.terms}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from terrahash.datasets.known import KnownDataset
+from terrahash.datasets.known import Download, KnownDataset
 
 AID = KnownDataset(
     name="aid",
@@ -48,8 +48,6 @@ AID = KnownDataset(
     ),
     terms="Google Earth imagery; for academic use, with citation.",
     homepage="https://captain-whu.github.io/AID/",
-    by_hand=(
-        "download AID.zip from the links on the homepage (OneDrive or Baidu), and unpack it so "
-        "that the class folders lie in AID/"
-    ),
+    downloads=(Download("", "AID.zip"),),
+    by_hand="download it from the links on its homepage",
 )

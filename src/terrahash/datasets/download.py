@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import json
 import re
+import ssl
 import time
 import urllib.error
 import urllib.request
@@ -67,7 +68,7 @@ def download(
                 break
         except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as broken:
             error = str(getattr(broken, "reason", "") or broken or type(broken).__name__)
-        except ConnectionError as broken:
+        except (ConnectionError, ssl.SSLError) as broken:
             error = str(broken)
         except OSError as full:
             raise DatasetError(

@@ -33,11 +33,13 @@ def fetch(
     found = find(known, None if folder is None else [folder])
     if found is not None:
         return found if known.prepare is None else known.prepare(found.parent, reporter)
-    if not known.downloads:
-        raise DatasetError(
-            f"'{known.name}' cannot be fetched by a program: {known.by_hand}", known.homepage
-        )
     folder = folder or data_folders()[0]
+    for item in known.downloads:
+        if not item.url and not (folder / item.filename).exists():
+            raise DatasetError(
+                f"'{item.filename}' of '{known.name}' cannot be fetched by a program",
+                f"{known.by_hand} ({known.homepage}), put it into '{folder}', and run this again",
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -79,8 +81,11 @@ def _move_into_place(known: KnownDataset, folder: Path, appeared: list[Path]) ->
     below = [path for top in appeared for path in (top, *sorted(top.rglob("*"))) if path.is_dir()]
     for place in below:
         if all((place / name).is_dir() for name in known.classes):
+            aside = place.rename(folder / f".{known.name}.moving")
+            if wanted.exists():  # it only wrapped the place
+                wanted.rename(folder / f"{wanted.name}.rest")
             wanted.parent.mkdir(parents=True, exist_ok=True)
-            return place.rename(wanted)
+            return aside.rename(wanted)
     if {path.name for path in appeared} >= set(known.classes):
         wanted.mkdir(parents=True)
         for path in appeared:

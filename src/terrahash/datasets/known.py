@@ -15,7 +15,7 @@ class Download:
     """One file to fetch.
 
     Args:
-        url: the publisher's address.
+        url: the publisher's address; empty where a program cannot fetch it.
         filename: what it is stored as, below the data folder.
         checksum: ``"md5:…"`` or ``"sha256:…"`` in hexadecimal; empty where none is published.
         folder: where below the data folder an archive is unpacked; ``""`` is the data folder.
@@ -42,9 +42,8 @@ class KnownDataset:
         citation: how to cite it.
         terms: what one may do with it.
         homepage: where its authors describe it.
-        downloads: files that ``terrahash data fetch`` gets; empty where it can only be fetched
-            by hand, which ``by_hand`` then explains.
-        by_hand: how to get it where it cannot be downloaded by a program.
+        downloads: archives that ``terrahash data fetch`` gets and unpacks.
+        by_hand: how to get those of them that have no address.
         load: how to read it, where it is not simply class folders.
         prepare: what makes pictures of what was fetched, given the data folder, where the
             published files are none.
@@ -59,7 +58,7 @@ class KnownDataset:
     citation: str
     terms: str
     homepage: str
-    downloads: tuple[Download, ...] = ()
+    downloads: tuple[Download, ...]
     by_hand: str = ""
     load: Callable[[Path], Dataset] | None = None
     prepare: Callable[[Path, Reporter | None], Path] | None = None

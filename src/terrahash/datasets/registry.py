@@ -46,9 +46,14 @@ def find(known: KnownDataset, folders: Sequence[Path] | None = None) -> Path | N
     """The folder of a known data set below one of the data folders, or ``None``."""
     for base in data_folders() if folders is None else folders:
         for folder in known.folders:
-            if (base / folder).is_dir():
-                return base / folder
+            place = base / folder
+            if place.is_dir() and (known.load is not None or _holds_classes(place, known)):
+                return place
     return None
+
+
+def _holds_classes(place: Path, known: KnownDataset) -> bool:
+    return any((place / name).is_dir() for name in known.classes)
 
 
 def load_dataset(name_or_folder: str | Path) -> Dataset:
