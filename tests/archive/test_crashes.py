@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrahash.archive import Archive, merging, open_archive, repair, verify
+from terrahash.archive import Archive, celling, merging, open_archive, repair, verify
 from terrahash.archive.files import Files
 from terrahash.errors import ArchiveError
 
@@ -35,6 +35,7 @@ from .faults import (
 @pytest.fixture(autouse=True)
 def _merge_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "FAN_OUT", 3)
+    monkeypatch.setattr(celling, "MIN_ROWS", 1)
 
 
 def in_child(work: Callable[[Callable[[], None]], None]) -> tuple[int, int]:
@@ -188,6 +189,7 @@ def cut_power_at_operations(tmp_path: Path, stride: int) -> None:
         cut = tmp_path / f"cut-{number}"
         (cut / "segments").mkdir(parents=True)
         for name, content in left.items():
+            (cut / name).parent.mkdir(exist_ok=True)
             (cut / name).write_bytes(content)
         check(cut, done)
         shutil.rmtree(cut)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive import merging
+from terrahash.archive import celling, merging
 from terrahash.archive.checking import ENCODER, SEGMENTS, Verification, verify
 from terrahash.archive.columns import Column, absent_column
 from terrahash.archive.conflicts import Conflict, conflicts
 from terrahash.archive.files import Files, WriterLock, explained
 from terrahash.archive.filters import Filter
 from terrahash.archive.hits import Hits, Record
-from terrahash.archive.manifest import NAME, Manifest, meta_of, not_an_archive
+from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
 from terrahash.archive.repairing import Repair, repair
 from terrahash.archive.schema import (
     BBOX,
@@ -32,7 +32,7 @@ from terrahash.archive.schema import (
     check_kind,
     check_name,
 )
-from terrahash.archive.segments import SUFFIX, Segment, SegmentWriter, segment_path
+from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, SegmentWriter, segment_path
 from terrahash.archive.snapshot import Snapshot
 from terrahash.archive.writing import Table, write_table
 from terrahash.codes import CodeLayout, check_codes
@@ -66,6 +66,7 @@ class ArchiveInfo:
         bytes: on disk, the encoder left out.
         deleted: deleted rows that still take space; `compact` frees it.
         segments: files of codes.
+        cells: share of the rows that is ordered into cells.
         columns: kinds of the columns that users named.
         created: when it was made, ISO 8601.
         version: number of changes so far.
@@ -81,6 +82,7 @@ class ArchiveInfo:
     bytes: int
     deleted: int
     segments: int
+    cells: float
     columns: Mapping[str, str]
     created: str
     version: int
@@ -243,6 +245,8 @@ class Archive:
         snapshot = self.snapshot()
         size = sum(segment.footer.size for segment in snapshot.all_segments)
         size += sum(f.stat().st_size for f in self.path.glob(NAME + "*"))
+        size += sum(f.stat().st_size for f in self.path.glob(celling.FOLDER + "/*"))
+        rows = sum(segment.rows for segment in snapshot.segments)
         return ArchiveInfo(
             path=str(self.path),
             tiles=len(snapshot),
@@ -254,6 +258,7 @@ class Archive:
             bytes=size,
             deleted=sum(map(len, snapshot.dead.values())),
             segments=len(snapshot.all_segments),
+            cells=snapshot.cells.cells.size / rows if snapshot.cells and rows else 0.0,
             columns=snapshot.state.columns,
             created=self._manifest.meta["created"],
             version=snapshot.state.version,
@@ -656,17 +661,51 @@ class Archive:
                     f"column '{name}' is of kind {state.columns[name]}", "choose another name"
                 )
             after = self._manifest.commit(state, columns={**state.columns, name: kind})
-            self._snapshot = Snapshot(after, self._snapshot.all_segments, self.layout)
+            self._advance(after, self._snapshot.all_segments)
 
-    def compact(self) -> None:
-        """Rewrite the archive as few large segments without deleted rows."""
+    def compact(self, *, progress: Callable[[float], None] | None = None) -> None:
+        """Rewrite the archive as few large segments without deleted rows, ordered into cells.
+
+        Readers go on meanwhile. A file is removed only after what replaces it is durable.
+
+        Args:
+            progress: called now and then with the share of the cells that is built, 0 to 1.
+        """
         with self._mutex:
             self._check_writable()
             snapshot = self._snapshot
             tidy = not snapshot.dead and len(snapshot.groups) <= 1
-            if tidy and len(snapshot.all_segments) <= 1:
-                return
-            self._merge(snapshot.all_segments)
+            if not tidy or len(snapshot.all_segments) > -(-len(snapshot) // MAX_ROWS):
+                self._merge(snapshot.all_segments)
+            self.build_cells(progress=progress)
+
+    def build_cells(self, *, progress: Callable[[float], None] | None = None) -> bool:
+        """Order the present codes into cells, which makes their search sub-linear.
+
+        Codes that are added later are scanned beside the cells. Needs about 40 bytes of memory a
+        code while it runs.
+
+        Args:
+            progress: called now and then with the share done, 0 to 1.
+
+        Returns:
+            Whether there are cells now; few codes are searched faster without.
+        """
+        with self._mutex:
+            self._check_writable()
+            snapshot = self._snapshot
+            stored = snapshot.cells
+            covered = tuple(s.seq for s in (snapshot.groups[0] if snapshot.groups else []))
+            if stored is not None and stored.covers == covered:
+                return True
+            with explained(self.path, "building cells"):
+                noted = celling.build(snapshot, self.path, self._files, progress)
+                if noted is None:
+                    return False
+                after = self._manifest.commit(snapshot.state, cells=noted)
+                self._advance(after, snapshot.all_segments)
+                celling.sweep(self.path, after.cells, self._files)
+            return True
 
     def verify(self) -> Verification:
         """Check every checksum and count; see :func:`terrahash.archive.verify`."""
@@ -766,8 +805,19 @@ class Archive:
             layout = self.layout.to_json()
             if any(f.archive.get("layout") != layout for f in state.segments.values()):
                 raise self._contradicted("its layout of codes is not that of its segments")
-            return Snapshot(state, [opened[seq] for seq in state.segments], self.layout)
+            cells = before.cells if before is not None else None
+            if before is None or state.cells != before.state.cells:
+                cells = celling.load(self.path, state.cells, self.layout)
+            segments = [opened[seq] for seq in state.segments]
+            return Snapshot(state, segments, self.layout, cells)
         raise ArchiveError(f"{self.path} changes faster than it can be read", "try again")
+
+    def _advance(self, state: State, segments: Sequence[Segment]) -> None:
+        before = self._snapshot
+        cells = before.cells
+        if state.cells != before.state.cells:
+            cells = celling.load(self.path, state.cells, self.layout)
+        self._snapshot = Snapshot(state, segments, self.layout, cells)
 
     def _sweep(self) -> None:
         """Remove what the manifest does not name: leftovers of a write that was cut short."""
@@ -776,6 +826,7 @@ class Archive:
             for path in self._folder.glob("*" + SUFFIX):
                 if path not in named:
                     self._files.remove(path)
+            celling.sweep(self.path, self._snapshot.state.cells, self._files)
 
     def _commit(
         self,
@@ -811,7 +862,7 @@ class Archive:
                 if self._manifest_version() == state.version:
                     writer.abandon()
                 raise
-        self._snapshot = Snapshot(after, [*self._snapshot.all_segments, segment], self.layout)
+        self._advance(after, [*self._snapshot.all_segments, segment])
         self._merge_due()
 
     def _manifest_version(self) -> int:
@@ -842,14 +893,16 @@ class Archive:
             )
             new = [Segment.open(self._folder, footer) for footer in footers]
             gone = [segment.seq for segment in chosen]
-            after = self._manifest.commit(state, add=footers, remove=gone)
+            cells = celling.remaining(state.cells, set(gone))
+            after = self._manifest.commit(state, add=footers, remove=gone, cells=cells)
         kept = [s for s in snapshot.all_segments if s.seq in after.segments]
-        self._snapshot = Snapshot(after, [*kept, *new], self.layout)
-        for segment in chosen:
-            try:
+        self._advance(after, [*kept, *new])
+        try:
+            celling.sweep(self.path, after.cells, self._files)
+            for segment in chosen:
                 self._files.remove(segment.path)
-            except OSError as error:
-                _log.warning("%s stays until the archive is opened again: %s", segment.path, error)
+        except OSError as error:
+            _log.warning("%s: leftovers stay until it is opened again: %s", self.path, error)
 
 
 def open_archive(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from terrahash.archive import celling
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
@@ -108,6 +109,7 @@ def verify(path: str | Path) -> Verification:
     finally:
         manifest.close()
     report.problems += check_manifest(state, meta)
+    report.problems += [Problem("cells", text) for text in celling.problems(path, state.cells)]
     segments = []
     for footer in state.segments.values():
         problems = list(check_segment(folder, footer))

@@ -31,7 +31,10 @@ Part = tuple[Segment, NDArray[np.int64]]
 
 def due(snapshot: Snapshot) -> list[Segment]:
     """Segments that should become one now; empty if none should."""
-    segments = snapshot.segments + [s for s in snapshot.all_segments if not s.rows]
+    # Merging a segment would put the cells that cover it out of use.
+    covered = set(snapshot.cells.covers) if snapshot.cells is not None else set()
+    segments = [s for s in snapshot.segments if s.seq not in covered]
+    segments += [s for s in snapshot.all_segments if not s.rows]
     for limit in TIERS:
         run: list[Segment] = []
         for segment in segments:

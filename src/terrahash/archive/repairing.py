@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from terrahash.archive import celling
 from terrahash.archive.checking import ENCODER, SEGMENTS, check_manifest, check_segment
 from terrahash.archive.columns import Column
 from terrahash.archive.files import Files, WriterLock, explained
@@ -104,12 +105,16 @@ class _Repairer:
         fresh = self._salvage(state, wrecks)
         if sound is None:
             self._replace_manifest(meta, state, fresh, wrecks)
-        elif wrecks:
+        elif wrecks or celling.problems(self.path, state.cells):
             for wreck in wrecks.values():
                 self._keep_aside(wreck.path)
             manifest = Manifest(self.path, writable=True, files=self.files)
             try:
-                manifest.commit(state, add=fresh, remove=list(wrecks))
+                cells = celling.remaining(state.cells, set(wrecks))
+                if celling.problems(self.path, cells):
+                    self.report.done.append("damaged cells were dropped; `compact` makes new ones")
+                    cells = {}
+                manifest.commit(state, add=fresh, remove=list(wrecks), cells=cells)
             finally:
                 manifest.close()
         for wreck in wrecks.values():

@@ -19,7 +19,7 @@ from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
 from terrahash.archive.segments import Segment
 from terrahash.codes import CodeLayout
 from terrahash.errors import InputError
-from terrahash.search import Matches, search
+from terrahash.search import Cells, Matches, search
 
 # Where a filter keeps less than one row in this many, the codes that remain are copied together:
 # reading few rows beats testing a mask for every one.
@@ -45,6 +45,14 @@ class Found:
     ways: tuple[tuple[str, float], ...]
 
 
+@dataclass(frozen=True)
+class StoredCells:
+    """Cells and the segments, in this order, whose rows they are of."""
+
+    cells: Cells
+    covers: tuple[int, ...]
+
+
 class Snapshot:
     """An archive as it was after one commit; nothing that happens later changes it.
 
@@ -52,9 +60,17 @@ class Snapshot:
         state: of the manifest.
         segments: the open segments that the state names.
         layout: of the codes.
+        cells: of the codes, where they were built.
     """
 
-    def __init__(self, state: State, segments: Sequence[Segment], layout: CodeLayout) -> None:
+    def __init__(
+        self,
+        state: State,
+        segments: Sequence[Segment],
+        layout: CodeLayout,
+        cells: StoredCells | None = None,
+    ) -> None:
+        self.cells = cells
         self.state = state
         self.layout = layout
         self.segments = sorted(
@@ -221,6 +237,14 @@ class Snapshot:
             return [nothing] * len(queries)
         return [_merged(parts, k, ties) for parts in zip(*per_group, strict=True)]
 
+    def _cells_of(self, group: Sequence[Segment]) -> Cells | None:
+        """The cells, if they are of this group's first rows."""
+        stored = self.cells
+        if stored is None:
+            return None
+        first = tuple(segment.seq for segment in group[: len(stored.covers)])
+        return stored.cells if first == stored.covers else None
+
     def _search_group(
         self,
         group: Sequence[Segment],
@@ -234,15 +258,18 @@ class Snapshot:
         chunks: list[NDArray[np.uint8]] = []
         masks: list[NDArray[np.bool_] | None] = []
         origins: list[tuple[Segment, NDArray[np.int64] | None]] = []
+        gathered = False
         for segment in group:
             mask = self.mask(segment, condition)
             chosen = None
             if mask is not None:
                 count = int(np.count_nonzero(mask))
                 if not count:
+                    gathered = True
                     continue
                 if count * GATHER_BELOW < segment.rows:
                     chosen, mask = np.flatnonzero(mask), None
+                    gathered = True
             chunks.append(segment.codes if chosen is None else segment.codes[chosen])
             masks.append(mask)
             origins.append((segment, chosen))
@@ -254,6 +281,7 @@ class Snapshot:
             radius=radius,
             masks=masks,
             magnitudes=magnitudes,
+            cells=None if gathered else self._cells_of(group),
             ties=ties,
         )
         starts = np.cumsum([0, *map(len, chunks)])
