@@ -1,7 +1,9 @@
 """The compiled loop of asymmetric ranking: order by Σ|u_k| over differing bits, then distance.
 
 Images of equal code always rank equally, so only the distinct codes of the gallery are scored.
-Magnitudes are whole numbers, as in a search: equal sums are equal (:mod:`terrahash.search.ranking`).
+Magnitudes are whole numbers, as in a search, so equal sums are equal
+(:mod:`terrahash.search.ranking`). numba renews its cache when the file of a function changes, not
+when one it calls does: after a change in ``kernels.py``, touch this file too.
 """
 
 from __future__ import annotations
