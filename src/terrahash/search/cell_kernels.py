@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from terrahash.search.intrinsics import constant, lesser, load, take_ticket
+from terrahash.search.intrinsics import constant, lesser, load, store, take_ticket
 from terrahash.search.kernels import (
     PLANES,
     STEP_ROWS,
+    TABLE_BYTES,
     code_words,
     compile_for,
     distanced,
     measured,
+    number_at,
     offer,
+    result_of,
     scored,
     sum_width,
 )
@@ -75,78 +78,73 @@ def cells_kernel(nbytes: int, mode: int) -> Any:
 
 
 @njit
-def _allowed(masks, row):
-    if len(masks) == 0:
-        return True
-    low, high = 0, len(masks) - 1
+def _allowed(masks, chunks, row):
+    """Whether a row may be returned; masks is the address of pairs (first row, address)."""
+    low, high = 0, chunks - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if masks[middle, 0] <= row:
+        if number_at(masks, 2 * middle) <= row:
             low = middle
         else:
             high = middle - 1
-    return masks[low, 1] == 0 or load(masks[low, 1], row - masks[low, 0], 8) != 0
+    mask = number_at(masks, 2 * low + 1)
+    return mask == 0 or load(mask, row - number_at(masks, 2 * low), 8) != 0
 
 
 @njit
-def _offer_rows(cells, code, masks, keys, rows, dropped, number, key):
+def _offer_rows(starts, code_rows, code, masks, chunks, result, key):
     """Offer all rows of a code; returns how many were looked at."""
+    keys, held, dropped, _ = result
     first, last = code, code + 1
-    if cells[STARTS] != 0:
-        first = types.int64(load(cells[STARTS], code, 32))
-        last = types.int64(load(cells[STARTS], code + 1, 32))
+    if starts != 0:
+        first = types.int64(load(starts, code, 32))
+        last = types.int64(load(starts, code + 1, 32))
     for place in range(first, last):
-        row = types.int64(load(cells[ROWS], place, 32))
-        if _allowed(masks, row):
-            if len(masks) == 0 and key == keys[number, 0] and row > rows[number, 0]:
-                dropped[number] += last - place
-                return place - first
-            offer(keys, rows, dropped, number, key, row)
+        row = types.int64(load(code_rows, place, 32))
+        if chunks == 0 and key == number_at(keys, 0) and row > number_at(held, 0):
+            store(dropped, 0, number_at(dropped, 0) + last - place)
+            return place - first
+        if chunks == 0 or _allowed(masks, chunks, row):
+            offer(result, key, row)
     return last - first
 
 
 @njit
-def _piece(cells, cell, away, limit, nearest, farthest):
+def _piece(first_rings, rings, cell, away, limit, nearest, farthest):
     """The codes of a cell that can be within a limit: where they begin and end."""
-    first = types.int64(load(cells[FIRST_RINGS], cell, 32))
-    rings = types.int64(load(cells[FIRST_RINGS], cell + 1, 32)) - first - 1
-    if rings == 0 or farthest[rings - 1] < away - limit or nearest[0] > away + limit:
+    first = types.int64(load(first_rings, cell, 32))
+    high = types.int64(load(first_rings, cell + 1, 32)) - first - 1
+    if high == 0 or number_at(farthest, high - 1) < away - limit:
         return 0, 0
-    low, high = 0, rings
-    while farthest[low] < away - limit:
+    low = 0
+    while number_at(farthest, low) < away - limit:
         low += 1
-    while high > low and nearest[high - 1] > away + limit:
+    while high > low and number_at(nearest, high - 1) > away + limit:
         high -= 1
-    start = types.int64(load(cells[RINGS], first + low, 32))
-    return start, types.int64(load(cells[RINGS], first + high, 32))
+    start = types.int64(load(rings, first + low, 32))
+    return start, types.int64(load(rings, first + high, 32))
 
 
 @njit
 def _by_class(away):
     """Cells in the order of their centres' distance, roughly."""
-    largest = away.max() + 1
+    largest = 0
+    for cell in range(len(away)):
+        largest = max(largest, away[cell])
+    shift = 0
+    while largest >> shift >= CLASSES:
+        shift += 1
     ends = np.zeros(CLASSES + 1, np.int64)
     for cell in range(len(away)):
-        ends[away[cell] * CLASSES // largest + 1] += 1
+        ends[(away[cell] >> shift) + 1] += 1
     for class_ in range(CLASSES):
         ends[class_ + 1] += ends[class_]
     order = np.empty(len(away), np.int64)
     for cell in range(len(away)):
-        class_ = away[cell] * CLASSES // largest
+        class_ = away[cell] >> shift
         order[ends[class_]] = cell
         ends[class_] += 1
     return order
-
-
-@njit
-def _cost_left(cells, order, first, away, limit, nearest, farthest):
-    cost = 0
-    for place in range(first, len(order)):
-        cell = order[place]
-        start, stop = _piece(cells, cell, away[cell], limit, nearest, farthest)
-        if start < stop:
-            cost += stop - start + PIECE_COST
-    return cost
 
 
 def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
@@ -176,6 +174,9 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
         stride = words if words > 0 else nbytes * 8 // width
         layout = stride, nbytes, label_mask.ctypes.data, hash_unit, label_unit
         codes, centres = cells[CODES], cells[CENTRES]
+        first_rings, rings = cells[FIRST_RINGS], cells[RINGS]
+        mask_table, chunks = masks.ctypes.data, len(masks)
+        ring_bytes = all_nearest.shape[1] * 8
         away = np.empty(centres_count, np.int64)
         trial = max(codes_count // TRIAL_SHARE, LEAST_TRIAL)
         while True:
@@ -184,11 +185,13 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                 break
             query = queries.ctypes.data + number * nbytes
             plane = planes.ctypes.data + number * PLANES * nbytes
-            nearest = all_nearest[number % len(all_nearest)]
-            farthest = all_farthest[number % len(all_farthest)]
+            table = tables.ctypes.data + number * nbytes * TABLE_BYTES
+            nearest = all_nearest.ctypes.data + number % len(all_nearest) * ring_bytes
+            farthest = all_farthest.ctypes.data + number % len(all_farthest) * ring_bytes
+            result = result_of(keys, rows, dropped, number)
             if mode == 2:
                 for cell in range(centres_count):
-                    away[cell] = scored(centres, cell, query, nbytes, tables, number)
+                    away[cell] = scored(centres, cell, query, nbytes, table)
             else:
                 for cell in range(centres_count):
                     near = distanced(centres, cell, query, layout, width, total, mode)
@@ -206,15 +209,26 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                     limit = min(limit, radius)
                 if count + looked * ROW_COST >= trial and not tried:
                     tried = True
-                    if _cost_left(cells, order, place, away, limit, nearest, farthest) > allowance:
+                    cost = 0
+                    for later in range(place, centres_count):
+                        begin, end = _piece(
+                            first_rings, rings, order[later], away[order[later]], limit,
+                            nearest, farthest,
+                        )  # fmt: skip
+                        if begin < end:
+                            cost += end - begin + PIECE_COST
+                    if cost > allowance:
                         count = ~count
                         break
-                begin, end = _piece(cells, cell, away[cell], limit, nearest, farthest)
+                begin, end = _piece(first_rings, rings, cell, away[cell], limit, nearest, farthest)
                 count += end - begin
                 for start in range(begin, end, BLOCK_CODES):
                     stop = min(start + BLOCK_CODES, end)
                     smallest = constant(-1, total)
-                    for code in range(start, stop):
+                    # Whole steps, though the last may reach into the next cell: quicker than one
+                    # code at a time, and what is not of this piece is not looked at below.
+                    steps = (stop - start + STEP_ROWS - 1) // STEP_ROWS
+                    for code in range(start, min(start + steps * STEP_ROWS, codes_count)):
                         near = measured(codes, code, query, plane, layout, width, total, mode)
                         smallest = lesser(smallest, near)
                     least = types.int64(smallest)
@@ -242,11 +256,17 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                                 if key << (shift + DISTANCE_BITS) > keys[number, 0]:
                                     continue
                                 units = distanced(codes, code, query, layout, width, total, mode)
-                                score = scored(codes, code, query, nbytes, tables, number)
+                                score = scored(codes, code, query, nbytes, table)
                                 key = (score << DISTANCE_BITS) | types.int64(units)
                             if key <= keys[number, 0] and (mode == 2 or key <= radius):
                                 looked += _offer_rows(
-                                    cells, code, masks, keys, rows, dropped, number, key
+                                    cells[STARTS],
+                                    cells[ROWS],
+                                    code,
+                                    mask_table,
+                                    chunks,
+                                    result,
+                                    key,
                                 )
             read[number] = count
 

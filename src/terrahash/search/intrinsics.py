@@ -34,6 +34,18 @@ def _load(_context, _address, _index, _width):
     return word(types.int64, types.int64, _width), emit
 
 
+def _store(_context, _address, _index, _value):
+    """Write an int64 as the ``index``-th from an address."""
+
+    def emit(context, builder, _signature, arguments):
+        pointer_type = context.get_value_type(types.int64).as_pointer()
+        pointer = builder.gep(builder.inttoptr(arguments[0], pointer_type), [arguments[1]])
+        builder.store(arguments[2], pointer)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
 def _constant(_context, _value, _width):
     """A whole number of ``width`` bits, cut off to them: -1 is the largest."""
     word = _unsigned(_width)
@@ -89,6 +101,7 @@ def _take_ticket(_context, _address):
 
 load: Any = intrinsic(prefer_literal=True)(_load)
 constant: Any = intrinsic(prefer_literal=True)(_constant)
+store: Any = intrinsic(_store)
 popcount: Any = intrinsic(_popcount)
 take_ticket: Any = intrinsic(_take_ticket)
 plus = _operation("add", "Sum, of the type of the first.")

@@ -6,7 +6,9 @@ smallest distance in the block, and rarely, when that could enter the result, a 
 at the rows one by one.
 
 Kernels are made for a word and a number of words by factories whose inner functions close over
-whole numbers only: only then does numba find them again in its cache on disk.
+whole numbers only: only then does numba find them again in its cache on disk. Parts of kernels take
+addresses instead of arrays, because numba counts references to arrays wherever it passes them on,
+which costs more than what these parts do.
 """
 
 # Numba's decorators and types carry no annotations, so functions for the compiler have none.
@@ -30,6 +32,7 @@ from terrahash.search.intrinsics import (
     plus,
     popcount,
     shifted,
+    store,
     take_ticket,
     times,
 )
@@ -44,6 +47,8 @@ STEP_ROWS = 32
 UNROLLED_WORDS = {64: 5, 32: 7, 16: 7, 8: 7}
 # Leading binary digits of the magnitudes that bound an asymmetric score from below.
 PLANES = 5
+# Bytes of a query's table of the scores of one byte's values.
+TABLE_BYTES = 256 * 4
 # A key above all others, for places in a result that are not filled.
 NO_KEY = 1 << 62
 
@@ -178,34 +183,58 @@ def _bounded(codes, row, query, plane, layout, width, total):
 
 
 @njit
-def offer(keys, rows, dropped, query, key, row):
-    """Offer a row to a result; ``dropped`` counts rows at the worst key that are not held."""
-    worst = keys[query, 0]
+def number_at(address, index):
+    """The ``index``-th int64 from an address."""
+    return types.int64(load(address, index, 64))
+
+
+@inlined
+def result_of(keys, rows, dropped, query):
+    """Where a query's result lies, for :func:`offer`."""
+    size = keys.shape[1]
+    return (
+        keys.ctypes.data + query * size * 8,
+        rows.ctypes.data + query * size * 8,
+        dropped.ctypes.data + query * 8,
+        size,
+    )
+
+
+@njit
+def offer(result, key, row):
+    """Offer a row to a query's result, a max-heap ordered by (key, row).
+
+    ``result`` is (address of the keys, of the rows, of the number of dropped rows, size); dropped
+    are rows at the worst key that are not held.
+    """
+    keys, rows, dropped, size = result
+    worst = number_at(keys, 0)
     if key > worst:
         return
-    if key == worst and row > rows[query, 0]:
-        dropped[query] += 1
+    if key == worst and row > number_at(rows, 0):
+        store(dropped, 0, number_at(dropped, 0) + 1)
         return
-    size = keys.shape[1]
     place = 0
     while True:
         child = 2 * place + 1
         if child >= size:
             break
-        child_key, child_row = keys[query, child], rows[query, child]
+        child_key, child_row = number_at(keys, child), number_at(rows, child)
         if child + 1 < size:
-            other_key, other_row = keys[query, child + 1], rows[query, child + 1]
+            other_key, other_row = number_at(keys, child + 1), number_at(rows, child + 1)
             if other_key > child_key or (other_key == child_key and other_row > child_row):
                 child, child_key, child_row = child + 1, other_key, other_row
         if child_key < key or (child_key == key and child_row < row):
             break
-        keys[query, place], rows[query, place] = child_key, child_row
+        store(keys, place, child_key)
+        store(rows, place, child_row)
         place = child
-    keys[query, place], rows[query, place] = key, row
-    if keys[query, 0] != worst:
-        dropped[query] = 0
+    store(keys, place, key)
+    store(rows, place, row)
+    if number_at(keys, 0) != worst:
+        store(dropped, 0, 0)
     elif worst != NO_KEY:
-        dropped[query] += 1
+        store(dropped, 0, number_at(dropped, 0) + 1)
 
 
 @njit
@@ -218,12 +247,12 @@ def any_set(mask, start, stop):
 
 
 @njit
-def scored(codes, row, query, nbytes, tables, number):
-    """The asymmetric score in steps."""
+def scored(codes, row, query, nbytes, tables):
+    """The asymmetric score in steps, by the query's tables."""
     score = 0
     for byte in range(nbytes):
         bits = differing(load(codes, row * nbytes + byte, 8), load(query, byte, 8))
-        score += tables[number, byte, bits]
+        score += types.int64(load(tables, byte * 256 + types.int64(bits), 32))
     return score
 
 
@@ -260,6 +289,8 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                 for number in range(len(queries)):
                     query = queries.ctypes.data + number * nbytes
                     plane = planes.ctypes.data + number * PLANES * nbytes
+                    table = tables.ctypes.data + number * nbytes * TABLE_BYTES
+                    result = result_of(keys, rows, dropped, number)
                     worst = keys[number, 0]
                     smallest = constant(-1, total)
                     if mask == 0:
@@ -312,10 +343,10 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                                 if key << (shift + DISTANCE_BITS) > keys[number, 0]:
                                     continue
                                 units = distanced(codes, row, query, layout, width, total, mode)
-                                score = scored(codes, row, query, nbytes, tables, number)
+                                score = scored(codes, row, query, nbytes, table)
                                 key = (score << DISTANCE_BITS) | types.int64(units)
                             if key <= keys[number, 0] and (mode == 2 or key <= radius):
-                                offer(keys, rows, dropped, number, key, base + row)
+                                offer(result, key, base + row)
 
     return topk
 
