@@ -10,6 +10,7 @@ import typer
 
 from terrahash import __version__
 from terrahash.cli import archive, data
+from terrahash.cli.benchmark import benchmark
 from terrahash.cli.demo import demo
 from terrahash.cli.evaluate import evaluate
 from terrahash.cli.index import index
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, index, search, demo):
+for command in (train, evaluate, benchmark, index, search, demo):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(archive.app, name="archive")

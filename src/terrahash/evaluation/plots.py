@@ -17,6 +17,7 @@ Format = Literal["png", "svg"]
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b5b5b", "#a6761d")
 RIGHT, WRONG = COLOURS[0], COLOURS[1]
 INK, PALE = "#24292f", "#d8dde3"
+MARKERS = "os^Dv<>p"
 STYLE: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": PALE,
@@ -191,7 +192,7 @@ def against_bits(
 
     Args:
         series: method ► bits ► the value of each seed; the line is the mean, the bars ± one
-            standard deviation.
+            standard deviation of the sample.
         title, ylabel: of the plot.
         form: of the image.
 
@@ -201,34 +202,76 @@ def against_bits(
     """
     if not series:
         raise InputError("there is nothing to plot", "give at least one series")
-    markers = "os^Dv<>p"
 
     def draw(axes: Any) -> None:
         lengths = sorted({bits for values in series.values() for bits in values})
         for place, (name, values) in enumerate(series.items()):
             bits = sorted(values)
             mean = np.array([np.mean(values[length]) for length in bits])
-            spread = np.array([np.std(values[length]) for length in bits])
-            lap = place // len(COLOURS)
+            spread = np.array([_deviation(values[length]) for length in bits])
             axes.errorbar(
                 bits,
                 mean,
                 yerr=spread if spread.any() else None,
-                color=COLOURS[place % len(COLOURS)],
-                lw=1.8,
                 elinewidth=1,
                 capsize=2,
-                ls=("-", "--", ":")[lap % 3],
-                marker=markers[(place + lap) % len(markers)],
                 ms=5,
                 label=name,
+                **_stroke(place),
             )
         axes.set(title=title, xlabel="bits", ylabel=ylabel, xscale="log", xticks=lengths)
         axes.minorticks_off()
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
+        _legend_beside(axes)
 
     return _figure(draw, form)
+
+
+def precision_recall_curves(
+    series: Mapping[str, Sequence[Sequence[float]]], *, title: str, form: Format = "png"
+) -> bytes:
+    """Precision against recall for several methods.
+
+    Args:
+        series: method ► points ``[recall, precision]`` by rank.
+        title: of the plot.
+        form: of the image.
+
+    Raises:
+        InputError: if there is no series.
+        MissingExtraError: without matplotlib.
+    """
+    if not series:
+        raise InputError("there is nothing to plot", "give at least one series")
+
+    def draw(axes: Any) -> None:
+        for place, (name, points) in enumerate(series.items()):
+            recall, precision = np.array(points).T
+            axes.plot(recall, precision, label=name, **{**_stroke(place), "marker": None})
+        axes.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.02))
+        _legend_beside(axes)
+
+    return _figure(draw, form)
+
+
+def _stroke(place: int) -> dict[str, Any]:
+    """How the line of a series is drawn: no two alike in colour and dashes together."""
+    lap = place // len(COLOURS)
+    return {
+        "color": COLOURS[place % len(COLOURS)],
+        "lw": 1.8,
+        "ls": ("-", "--", ":")[lap % 3],
+        "marker": MARKERS[(place + lap) % len(MARKERS)],
+    }
+
+
+def _legend_beside(axes: Any) -> None:
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Standard deviation of the sample; 0 of a single value."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def _coloured(reports: Sequence[Report]) -> list[tuple[Report, str]]:
