@@ -1,0 +1,155 @@
+"""From labelled tiles to an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from terrahash.datasets import Dataset, Split, load_dataset, make_split
+from terrahash.encoder import Encoder
+from terrahash.errors import DatasetError, InputError
+from terrahash.evaluation import evaluate
+from terrahash.evaluation.trust import TrustCurve
+from terrahash.learning import train
+from terrahash.learning.loop import Epoch
+
+from .conftest import BACKBONE, SIZE
+
+TINY: dict[str, Any] = {"backbone": BACKBONE, "weights": "none", "size": SIZE, "bits": 16}
+
+
+@pytest.fixture(scope="module")
+def frozen(small: Dataset, small_split: Split) -> Encoder:
+    """An encoder with a head trained on random features."""
+    return train(small, small_split, epochs=30, **TINY)
+
+
+def test_the_encoder_says_what_it_is(frozen: Encoder, small: Dataset, small_split: Split) -> None:
+    assert frozen.bits == 16
+    assert frozen.layout.label_bits == 2
+    assert frozen.classes == small.class_names
+    card = frozen.card
+    assert card["split_hash"] == small_split.hash
+    assert card["dataset"] == small.name
+    assert card["export_difference"] <= 1e-4
+    assert card["validation"]["n_queries"] == len(small_split.indices("validation"))
+    TrustCurve.from_json(card["precision_by_distance"])
+    assert {"weights.safetensors", "split.txt", "README.md", "answers.png"} <= set(frozen.files)
+    text = frozen.files["README.md"]
+    assert isinstance(text, bytes)
+    assert small_split.hash in text.decode()
+
+
+def test_it_learns(frozen: Encoder, small: Dataset, small_split: Split) -> None:
+    report = evaluate(frozen, small, small_split, k=5)
+    assert report.metrics.map_at_k > 0.6
+
+
+def test_same_seed_same_codes(frozen: Encoder, small: Dataset, small_split: Split) -> None:
+    again = train(small, small_split, epochs=30, **TINY)
+    paths = small.paths
+    np.testing.assert_array_equal(again.encode_files(paths).codes, frozen.encode_files(paths).codes)
+
+
+def test_finetune_interrupted_goes_on_to_the_same_codes(
+    small: Dataset, small_split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from terrahash.learning import checkpoint
+
+    monkeypatch.setattr(checkpoint, "SECONDS_BETWEEN_SAVES", 0.0)
+    options = {**TINY, "mode": "finetune", "epochs": 3}
+    whole = train(small, small_split, **options)
+
+    class PowerCutError(Exception):
+        """Stops training."""
+
+    class Cutting:
+        """Breaks off after the second epoch."""
+
+        def note(self, text: str) -> None:
+            """Ignored."""
+
+        def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+            if stage.startswith("training") and done == 2:
+                raise PowerCutError
+
+    class Listening(Cutting):
+        """Notes which epochs are run."""
+
+        def __init__(self) -> None:
+            self.epochs: list[int] = []
+
+        def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
+            if stage.startswith("training") and detail:
+                self.epochs.append(done)
+
+    with pytest.raises(PowerCutError):
+        train(small, small_split, reporter=Cutting(), **options)
+    listening = Listening()
+    resumed = train(small, small_split, reporter=listening, **options)
+    assert listening.epochs == [3]
+    assert resumed.fingerprint == whole.fingerprint
+
+
+def test_history_prefers_the_latest_of_the_best() -> None:
+    from terrahash.learning.loop import History
+
+    history = History()
+    for number, score in enumerate([0.5, 0.7, 0.6, 0.7]):
+        history.add(Epoch(number, {"a": 1.0}, score, 1.0))
+    assert history.best == 3
+
+
+def test_unlabelled_folders_have_nothing_to_teach(tmp_path: Path) -> None:
+    for number in range(8):
+        Image.new("RGB", (32, 32), (number * 20, 0, 0)).save(tmp_path / f"{number}.png")
+    data = load_dataset(tmp_path)
+    with pytest.raises((DatasetError, InputError), match=r"label|class"):
+        train(data, make_split(data), **TINY)
+
+
+def test_splits_of_other_data_are_refused(small: Dataset, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            pixels = np.random.default_rng(number).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+            Image.fromarray(pixels + ord(name)).save(tmp_path / name / f"{number}.png")
+    other = load_dataset(tmp_path)
+    with pytest.raises(DatasetError, match="does not fit"):
+        train(small, make_split(other), **TINY)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "magic"}, "magic"),
+        ({"mode": "thawed"}, "thawed"),
+        ({"epochs": 0}, "0 epochs"),
+        ({"bits": 4}, "4 bits"),
+        ({"bits": 2}, "2 bits"),
+        ({"device": "cuda"}, "CUDA"),
+        ({"variant": "improved"}, "improved"),
+    ],
+)
+def test_wrong_options(
+    small: Dataset, small_split: Split, options: dict[str, Any], message: str
+) -> None:
+    import torch
+
+    if options.get("device") == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(InputError, match=message):
+        train(small, small_split, **{**TINY, **options})
+
+
+def test_real_images_reach_the_published_range(ucmerced_root: Path, weights: Path) -> None:
+    """Frozen UC Merced, seed 0; the figure in the docs is a mean of three seeds at 64 bits."""
+    data = load_dataset("ucmerced")
+    split = make_split(data, train=0.6, seed=0)
+    encoder = train(data, split, bits=64, epochs=60, weights=str(weights), seed=0)
+    report = evaluate(encoder, data, split, k=20)
+    assert report.metrics.map_at_k > 0.92
