@@ -201,13 +201,13 @@ def test_any_text_is_a_condition_or_an_input_error(text: str) -> None:
 
 
 def test_zones_rule_out_blocks_and_nothing_else(tmp_path_factory: pytest.TempPathFactory) -> None:
-    rows = 200_000
+    rows = 400_000
     rng = np.random.default_rng(1)
     west = np.linspace(-179, 178, rows)
     boxes = np.stack([west, np.full(rows, 1.0), west + 0.5, np.full(rows, 2.0)], axis=1)
     boxes[1000] = (179.5, 1, -179.5, 2)
     times = np.arange(rows) * 10**9
-    cloud = rng.integers(0, 100, rows) + np.arange(rows) // 70_000 * 100
+    cloud = rng.integers(0, 100, rows) + np.arange(rows) // 140_000 * 100
     path = tmp_path_factory.mktemp("zones") / "archive"
     with Archive.create(path, LAYOUT) as archive:
         archive.add_codes(

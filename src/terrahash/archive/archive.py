@@ -524,7 +524,7 @@ class Archive:
                 order = order[np.argsort(ids[order])]
                 old = Table.stored(snapshot, ids[order])
                 changes = {name: built[name].take(order) for name in built} | _cleared(
-                    given, built, len(order)
+                    {**given, **(columns or {})}, built, kinds, len(order)
                 )
                 table = old.changed(codes[order], changes).followed_by(table)
                 dead = _dead_rows(snapshot, ids[order])
@@ -599,9 +599,8 @@ class Archive:
                     "a source or user id given here belongs to another tile", "give each once"
                 )
             order = np.argsort(numbers)
-            user = {} if columns is None else columns
             changes: dict[str, Column] = {name: built[name].take(order) for name in built}
-            changes |= _cleared({**given, **user}, built, len(order))
+            changes |= _cleared({**given, **(columns or {})}, built, kinds, len(order))
             table = Table.stored(snapshot, numbers[order]).changed(
                 None if codes is None else codes[order], changes
             )
@@ -969,15 +968,18 @@ def _dead_rows(snapshot: Snapshot, ids: NDArray[np.int64]) -> dict[int, NDArray[
     }
 
 
-def _cleared(given: Mapping[str, Any], built: Mapping[str, Column], rows: int) -> dict[str, Column]:
+def _cleared(
+    given: Mapping[str, Any], built: Mapping[str, Column], user: Mapping[str, str], rows: int
+) -> dict[str, Column]:
     """Columns that were given without any value, which removes the values that were there."""
+    kinds = {**BUILT_IN, **user}
     out: dict[str, Column] = {}
     for name, values in given.items():
         if values is None:
             continue
         for part in {"bbox": BBOX, "window": WINDOW}.get(name, (name,)):
-            if part not in built and part in BUILT_IN:
-                out[part] = absent_column(BUILT_IN[part], rows)
+            if part not in built and part in kinds:
+                out[part] = absent_column(kinds[part], rows)
     return out
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -21,10 +22,16 @@ from terrahash.archive.lookup import INDEXED, Needles
 from terrahash.archive.schema import BBOX, ID
 from terrahash.archive.segments import Segment
 from terrahash.archive.times import iso, moment
-from terrahash.archive.zones import ZONE_ROWS
+from terrahash.archive.zones import ZONE_ROWS, sketched
 from terrahash.errors import InputError
+from terrahash.search.workers import run_on_threads, thread_count
 
 Mask: TypeAlias = NDArray[np.bool_]
+# Rows of a segment that a test is asked about: a block of them, or some.
+Rows: TypeAlias = slice | NDArray[np.int64]
+
+# Where sketches leave fewer than one row in this many of a block, these are looked at one by one.
+SPARSE = 8
 
 _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": np.equal,
@@ -39,11 +46,17 @@ _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
 class Test(Protocol):
     """Something that each row of a segment meets or not."""
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         """``(n,) bool`` of some rows."""
 
     def possible(self, segment: Segment) -> Mask | None:
         """``(blocks,) bool``, false where no row can meet it; None if that is not known."""
+
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+        """``(n,) bool`` of a block by its sketches, false where a row cannot meet the test.
+
+        None if that is not known.
+        """
 
 
 class Filter:
@@ -89,12 +102,30 @@ class Filter:
     def mask(self, segment: Segment) -> Mask:
         """``(rows,) bool`` of the rows that meet the condition, deleted ones too."""
         out = np.zeros(segment.rows, bool)
+        starts = np.arange(0, segment.rows, ZONE_ROWS)
         possible = self._test.possible(segment)
-        for number, start in enumerate(range(0, segment.rows, ZONE_ROWS)):
-            if possible is None or possible[number]:
-                rows = slice(start, min(start + ZONE_ROWS, segment.rows))
-                out[rows] = self._test.block(segment, rows)
+        if possible is not None:
+            starts = starts[possible]
+        blocks = iter([slice(n, min(n + ZONE_ROWS, segment.rows)) for n in starts.tolist()])
+
+        def work(_number: int) -> None:
+            for rows in blocks:
+                self._fill(out, segment, rows)
+
+        # The first block alone: a test of texts works out its answer for the whole segment once.
+        for rows in islice(blocks, 1):
+            self._fill(out, segment, rows)
+        run_on_threads(work, min(thread_count(), max(1, len(starts) - 1)))
         return out
+
+    def _fill(self, out: Mask, segment: Segment, rows: slice) -> None:
+        maybe = self._test.maybe(segment, rows)
+        if maybe is not None and np.count_nonzero(maybe) * SPARSE < len(maybe):
+            places = np.flatnonzero(maybe) + rows.start
+            if len(places):
+                out[places] = self._test.block(segment, places)
+        else:
+            out[rows] = self._test.block(segment, rows)
 
 
 @dataclass(frozen=True)
@@ -103,7 +134,7 @@ class AllOf:
 
     tests: tuple[Test, ...]
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         mask = self.tests[0].block(segment, rows)
         for test in self.tests[1:]:
             if not mask.any():
@@ -115,6 +146,14 @@ class AllOf:
         known = [p for p in (test.possible(segment) for test in self.tests) if p is not None]
         return np.asarray(np.logical_and.reduce(known)) if known else None
 
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+        out: Mask | None = None
+        for test in self.tests:
+            mask = test.maybe(segment, rows)
+            if mask is not None:
+                out = mask if out is None else np.logical_and(out, mask, out=out)
+        return out
+
 
 @dataclass(frozen=True)
 class AnyOf:
@@ -122,7 +161,7 @@ class AnyOf:
 
     tests: tuple[Test, ...]
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         mask = self.tests[0].block(segment, rows)
         for test in self.tests[1:]:
             mask = mask | test.block(segment, rows)
@@ -134,6 +173,15 @@ class AnyOf:
             return None
         return np.asarray(np.logical_or.reduce([p for p in known if p is not None]))
 
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+        out: Mask | None = None
+        for test in self.tests:
+            mask = test.maybe(segment, rows)
+            if mask is None:
+                return None
+            out = mask if out is None else np.logical_or(out, mask, out=out)
+        return out
+
 
 @dataclass(frozen=True)
 class Number:
@@ -144,14 +192,17 @@ class Number:
     sign: str
     value: expressions.Literal
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         values = _numbers(segment, self.column, rows)
         if values is None:
-            return np.zeros(rows.stop - rows.start, bool)
+            return np.zeros(_count(rows), bool)
         mask = np.asarray(_SIGNS[self.sign](values, self.value))
         if self.column != ID and self.sign in ("!=", "<", "<="):
             null = KINDS[self.kind].null
-            mask &= ~np.isnan(values) if null != null else values != null
+            if null == null:
+                mask &= values != null
+            elif self.sign == "!=":
+                mask &= ~np.isnan(values)
         return mask
 
     def possible(self, segment: Segment) -> Mask | None:
@@ -169,6 +220,9 @@ class Number:
                 return np.asarray(some & _SIGNS[self.sign](high, self.value))
         return np.asarray(some)
 
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+        return _sketch_test(segment, self.column, self.sign, self.value, rows)
+
 
 @dataclass(frozen=True)
 class NumberIn:
@@ -179,10 +233,10 @@ class NumberIn:
     values: tuple[expressions.Literal, ...]
     negated: bool
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         values = _numbers(segment, self.column, rows)
         if values is None:
-            return np.zeros(rows.stop - rows.start, bool)
+            return np.zeros(_count(rows), bool)
         mask = np.isin(values, np.array(self.values), invert=self.negated)
         if self.column != ID:
             null = KINDS[self.kind].null
@@ -190,6 +244,9 @@ class NumberIn:
         return mask
 
     def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
         return None
 
 
@@ -200,8 +257,8 @@ class Absent:
     column: str
     negated: bool
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
-        count = rows.stop - rows.start
+    def block(self, segment: Segment, rows: Rows) -> Mask:
+        count = _count(rows)
         if self.column == ID:
             return np.full(count, self.negated)
         column = segment.column(self.column)
@@ -210,10 +267,13 @@ class Absent:
         if isinstance(column, NumberColumn):
             absent = NumberColumn(column.kind, column.values[rows]).nulls()
         else:
-            absent = column.entry_of(np.arange(rows.start, rows.stop))[1]
+            absent = column.entry_of(_numbered(rows))[1]
         return ~absent if self.negated else absent
 
     def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
         return None
 
 
@@ -235,13 +295,16 @@ class Text:
         # One segment is asked block by block: its answer is worked out once.
         self._last: tuple[Segment, Mask] | None = None
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         last = self._last
         if last is None or last[0] is not segment:
             last = self._last = (segment, self._whole(segment))
         return last[1][rows]
 
     def possible(self, segment: Segment) -> Mask | None:
+        return None
+
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
         return None
 
     def _whole(self, segment: Segment) -> Mask:
@@ -292,20 +355,19 @@ class Footprint:
             )
         return cls(west, south, east, north)
 
-    def block(self, segment: Segment, rows: slice) -> Mask:
+    def block(self, segment: Segment, rows: Rows) -> Mask:
         sides = [_numbers(segment, name, rows) for name in BBOX]
         west, south, east, north = sides
         if west is None or south is None or east is None or north is None:
-            return np.zeros(rows.stop - rows.start, bool)
-        mask = (south <= self.north) & (north >= self.south)
-        if not mask.any():
-            return np.asarray(mask)
-        begins, ends = west <= self.east, east >= self.west
+            return np.zeros(_count(rows), bool)
+        begins, ends, across = west <= self.east, east >= self.west, west > east
         if self.west > self.east:
-            across = begins | ends | (west > east)
+            meets = begins | ends | across
+        elif across.any():
+            meets = (begins & ends) | (across & (begins | ends))
         else:
-            across = (begins & ends) | ((west > east) & (begins | ends))
-        return np.asarray(mask & across)
+            meets = begins & ends
+        return np.asarray(meets & (south <= self.north) & (north >= self.south))
 
     def possible(self, segment: Segment) -> Mask | None:
         zones = [_zones(segment, name) for name in BBOX]
@@ -317,13 +379,43 @@ class Footprint:
         across = (begins | ends) if self.west > self.east else (begins & ends)
         return np.asarray(mask & across)
 
+    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+        tests = (("west", "<=", self.east), ("east", ">=", self.west))
+        begins, ends = (_sketch_test(segment, *test, rows) for test in tests)
+        tests = (("south", "<=", self.north), ("north", ">=", self.south))
+        under, over = (_sketch_test(segment, *test, rows) for test in tests)
+        if begins is None or ends is None or under is None or over is None:
+            return None
+        meets = (begins | ends) if self.west > self.east else (begins & ends)
+        return np.asarray(meets & under & over)
 
-def _numbers(segment: Segment, name: str, rows: slice) -> NDArray[Any] | None:
+
+def _count(rows: Rows) -> int:
+    return rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+
+
+def _numbered(rows: Rows) -> NDArray[np.int64]:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+
+
+def _numbers(segment: Segment, name: str, rows: Rows) -> NDArray[Any] | None:
     if name == ID:
-        return segment.ids.ids_of(np.arange(rows.start, rows.stop))
+        return segment.ids.ids_of(_numbered(rows))
     if name not in segment.footer.columns:
         return None
     return segment.array(name)[rows]
+
+
+def _sketch_test(segment: Segment, name: str, sign: str, value: Any, rows: slice) -> Mask | None:
+    """Where the sketches of a block allow a value to compare with a limit as said."""
+    if name + ".sketch" not in segment or sign == "!=":
+        return None
+    number = rows.start // ZONE_ROWS
+    low, high = segment.array(name + ".zones")[number].tolist()
+    limit = sketched(value, low, high)
+    sketch = segment.array(name + ".sketch")[rows]
+    loose = {"<": np.less_equal, ">": np.greater_equal}.get(sign, _SIGNS[sign])
+    return np.asarray(loose(sketch, limit))
 
 
 def _zones(segment: Segment, name: str) -> NDArray[Any] | None:

@@ -11,7 +11,8 @@ The footer says everything that is needed to make sense of the arrays without SQ
 keeps a copy of it: either finds what the other lost. ``arrays`` gives ``[name, offset, dtype,
 shape]`` of each; ``checks`` the CRC-32 of every 64 KiB of each array, in order, as base64 of
 little-endian uint32. Arrays are named ``codes``, ``ids.rows`` and ``ids.ids`` (:class:`IdRuns`),
-``<column><suffix>`` (:mod:`columns`), ``<column>.zones`` (:mod:`zones`), ``<column>.hash`` and
+``<column><suffix>`` (:mod:`columns`), ``<column>.zones`` and
+``<column>.sketch`` (:mod:`zones`), ``<column>.hash`` and
 ``<column>.hashrows`` (:mod:`lookup`), and ``dead.<seq>``: rows of segment ``seq`` that are deleted.
 """
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import mmap
 import struct
 import zlib
@@ -62,7 +64,7 @@ class ArrayPlace:
     @property
     def nbytes(self) -> int:
         """Bytes of the array."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
     def checks(self) -> int:
@@ -271,6 +273,10 @@ class Segment:
         return self.footer.rows
 
     @cached_property
+    def _views(self) -> dict[str, Array]:
+        return {}
+
+    @cached_property
     def _places(self) -> dict[str, ArrayPlace]:
         return {place.name: place for place in self.footer.arrays}
 
@@ -279,11 +285,18 @@ class Segment:
 
     def array(self, name: str) -> Array:
         """An array of the segment, as a read-only view of the file."""
+        known = self._views.get(name)
+        if known is not None:
+            return known
         place = self._places[name]
-        count = int(np.prod(place.shape, dtype=np.int64))
+        count = math.prod(place.shape)
         if not count or self._buffer is None:
-            return np.empty(place.shape, place.dtype)
-        return np.frombuffer(self._buffer, place.dtype, count, place.offset).reshape(place.shape)
+            view = np.empty(place.shape, place.dtype)
+        else:
+            view = np.frombuffer(self._buffer, place.dtype, count, place.offset)
+            view = view.reshape(place.shape)
+        self._views[name] = view
+        return view
 
     @cached_property
     def codes(self) -> NDArray[np.uint8]:

@@ -104,9 +104,10 @@ def write_column(writer: SegmentWriter, name: str, column: Column) -> None:
 
 
 def write_zones(writer: SegmentWriter, columns: Mapping[str, Column]) -> None:
-    """Lay down the zones of columns; the sides of footprints must be together."""
-    for name, ranges in zones.build(columns).items():
+    """Lay down the zones and sketches of columns; the sides of footprints must be together."""
+    for name, (ranges, sketch) in zones.build(columns).items():
         writer.add(name + ".zones", ranges)
+        writer.add(name + ".sketch", sketch)
 
 
 def write_index(

@@ -1,7 +1,13 @@
-"""Smallest and largest value of a column in every block of rows, so that filters skip blocks."""
+"""Smallest and largest value of a column in every block of rows, and a sketch of every value.
+
+A block whose range rules it out is not read. In the others a filter looks at the sketch first: one
+byte a value, its place between the block's smallest and largest. Where the sketch of a value is
+below that of a limit, so is the value; the values themselves are read only where it is not clear.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,19 +16,21 @@ from numpy.typing import NDArray
 
 from terrahash.archive.columns import Column, NumberColumn
 
-ZONE_ROWS = 1 << 16
+ZONE_ROWS = 1 << 17
+# Steps of a sketch.
+LEVELS = 255
 # Kinds that filters compare by size.
 ZONED_KINDS = ("integer", "real", "probability", "datetime")
 
 
-def build(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
-    """Zones of the columns that have them.
+def build(columns: Mapping[str, Column]) -> dict[str, tuple[NDArray[Any], NDArray[np.uint8]]]:
+    """Zones and sketches of the columns that have them.
 
     A footprint across the antimeridian counts as all the way round: west −180, east 180.
 
     Returns:
-        By column ``(blocks, 2)`` smallest and largest value; smallest > largest where a block has
-        none.
+        By column ``(blocks, 2)`` smallest and largest value (smallest > largest where a block has
+        none), and ``(rows,) uint8`` sketches.
     """
     out = {}
     crossing = _crossing(columns)
@@ -31,8 +39,33 @@ def build(columns: Mapping[str, Column]) -> dict[str, NDArray[Any]]:
             values = column.values
             if crossing is not None and name in ("west", "east"):
                 values = np.where(crossing, -180.0 if name == "west" else 180.0, values)
-            out[name] = _zones(values)
+            zones = _zones(values)
+            sketch = np.empty(len(values), np.uint8)
+            for number, (low, high) in enumerate(zones.tolist()):
+                block = slice(number * ZONE_ROWS, (number + 1) * ZONE_ROWS)
+                sketch[block] = _sketch(values[block], low, high)
+            out[name] = (zones, sketch)
     return out
+
+
+def sketched(value: float, low: float, high: float) -> int:
+    """The sketch of a value in a zone; never smaller for a larger value."""
+    origin, scale = _steps(low, high)
+    place = (float(value) - origin) * scale
+    return int(min(max(place, 0.0), LEVELS)) if place == place else 0
+
+
+def _sketch(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    origin, scale = _steps(low, high)
+    with np.errstate(all="ignore"):
+        place = (values.astype(np.float64) - origin) * scale
+    return np.clip(np.where(np.isnan(place), 0.0, place), 0, LEVELS).astype(np.uint8)
+
+
+def _steps(low: float, high: float) -> tuple[float, float]:
+    origin = float(low)
+    span = float(high) - origin
+    return origin, LEVELS / span if math.isfinite(span) and span > 0 else 0.0
 
 
 def _crossing(columns: Mapping[str, Column]) -> NDArray[np.bool_] | None:
