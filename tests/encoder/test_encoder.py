@@ -11,8 +11,7 @@ import pytest
 from terrahash.codes import unpack
 from terrahash.encoder import Encoded, Encoder
 from terrahash.errors import EncoderError, ImageError
-
-from .conftest import HASH_BITS, tiny_card, tiny_model
+from tests.tiny import HASH_BITS, tiny_card, tiny_model
 
 
 def images(count: int) -> np.ndarray:

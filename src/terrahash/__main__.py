@@ -1,0 +1,5 @@
+"""``python -m terrahash``."""
+
+from terrahash.cli import main
+
+main()
