@@ -71,9 +71,7 @@ class LearnedDatabase:
                 break
         return pack(codes.T[place.ravel()] >= 0)
 
-    def extended(
-        self, digests: NDArray[np.uint8], targets: NDArray[np.bool_]
-    ) -> LearnedDatabase:
+    def extended(self, digests: NDArray[np.uint8], targets: NDArray[np.bool_]) -> LearnedDatabase:
         """The table with further labelled items, their codes assigned by their labels."""
         return LearnedDatabase(
             np.concatenate([self.digests, digests]),

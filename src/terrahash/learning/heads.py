@@ -34,14 +34,17 @@ class HashHead(nn.Module):
 
     A sigmoid is centred, ``2σ(z) − 1``, so that every encoder's bits are the signs of its
     activations; methods that are written for ``a = σ(z)`` recover it as ``(activation + 1) / 2``.
-    The classifier sees the activations (DHCL, AHCL: ``methods.md`` §4.1, §5.1).
+    The classifier sees the activations (DHCL, AHCL: ``methods.md`` §4.1, §5.1) or their signs, with
+    the gradient passed straight through (GreedyHash, §10).
 
     Args:
         in_features: length of the pooled feature vector.
         hash_bits: learned bits.
         hidden: widths of the hidden layers.
         classes: outputs of the classifier; 0 for none.
+        classify: what the classifier sees.
         activation: of the hash layer.
+        batch_norm: normalise the hash layer's output before its activation (OrthoHash).
         slope: of the LeakyReLU for negative inputs.
         dropout: before every linear layer of the trunk.
     """
@@ -53,7 +56,9 @@ class HashHead(nn.Module):
         *,
         hidden: tuple[int, ...] = (),
         classes: int = 0,
+        classify: Literal["activations", "signs"] = "activations",
         activation: Activation = "tanh",
+        batch_norm: bool = False,
         slope: float = 0.2,
         dropout: float = 0.0,
     ) -> None:
@@ -69,15 +74,24 @@ class HashHead(nn.Module):
             layers.append(nn.Dropout(dropout))
         self.trunk = nn.Sequential(*layers)
         self.hash = nn.Linear(width, hash_bits)
+        self.norm = nn.BatchNorm1d(hash_bits) if batch_norm else nn.Identity()
         self.classifier = nn.Linear(hash_bits, classes) if classes else None
+        self.classify = classify
         self.activation = activation
 
     def forward(self, features: Tensor) -> HashOutput:
-        raw = self.hash(self.trunk(features))
+        raw = self.norm(self.hash(self.trunk(features)))
         activations = raw
         if self.activation == "tanh":
             activations = torch.tanh(raw)
         elif self.activation == "sigmoid":
             activations = 2 * torch.sigmoid(raw) - 1
-        logits = self.classifier(activations) if self.classifier is not None else None
-        return HashOutput(raw, activations, logits)
+        if self.classifier is None:
+            return HashOutput(raw, activations, None)
+        seen = signs(activations) if self.classify == "signs" else activations
+        return HashOutput(raw, activations, self.classifier(seen))
+
+
+def signs(values: Tensor) -> Tensor:
+    """±1, zero counting as +1, with the gradient of the values themselves (straight through)."""
+    return values + (torch.where(values >= 0, 1.0, -1.0).to(values.dtype) - values).detach()

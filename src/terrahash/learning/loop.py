@@ -11,14 +11,24 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import TrainingError
 from terrahash.learning.checkpoint import Checkpoint
+from terrahash.learning.heads import HashOutput
 from terrahash.learning.inputs import Inputs
-from terrahash.learning.methods.base import Batch, Method, Objective, Problem, Recipe
+from terrahash.learning.methods.base import (
+    Batch,
+    ClosedForm,
+    Method,
+    Objective,
+    Problem,
+    Recipe,
+)
 from terrahash.learning.model import HashNetwork
+from terrahash.learning.processes import Processes
 
 # Share of training over which the learning rate warms up.
 WARM_UP = 0.25
@@ -28,6 +38,10 @@ ENCODING_BATCH = 64
 # Without a better validation score for this share of all epochs, training stops.
 PATIENCE = 0.4
 FEWEST_EPOCHS = 5
+# A covariance does not change with more images than this, and they have to fit into memory.
+MOST_SOLVED = 50_000
+
+ALONE = Processes()
 
 
 @dataclass(frozen=True)
@@ -53,10 +67,15 @@ class Epoch:
 
 @dataclass
 class History:
-    """All epochs so far and the best of them by validation score; of equals, the latest."""
+    """All epochs so far and the best of them by validation score; of equals, the latest.
+
+    Attributes:
+        stopped: why training ended before its time with a fault, if it did.
+    """
 
     epochs: list[Epoch] = field(default_factory=list)
     best: int = -1
+    stopped: str | None = None
 
     def add(self, epoch: Epoch) -> bool:
         """Append an epoch; says whether it is the best so far."""
@@ -99,108 +118,194 @@ def make_optimizer(
     return torch.optim.AdamW(chosen, weight_decay=recipe.weight_decay)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """One training: what is trained, on what, and who works on it.
+
+    Attributes:
+        network: on the device.
+        objective: on the device.
+        problem: the training images, which are the first ``len(problem.targets)`` of the inputs.
+        generator: source of all random choices but those of layers; a CPU generator.
+        bfloat16: run the network under bfloat16 autocast.
+        processes: who works on it; all call the same functions at the same time.
+    """
+
+    network: HashNetwork
+    objective: Objective
+    method: Method
+    recipe: Recipe
+    problem: Problem
+    inputs: Inputs
+    generator: torch.Generator
+    bfloat16: bool = False
+    processes: Processes = ALONE
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @property
+    def rows(self) -> Tensor:
+        """``(N,)`` positions of the training images."""
+        return torch.arange(len(self.problem.targets))
+
+    def output(self, rows: Tensor, load: Callable[[Tensor], Tensor]) -> HashOutput:
+        """What the network says of images, each process computing the features of some of them."""
+        processes = ALONE if self.network.frozen else self.processes
+        with _autocast(self.device, self.bfloat16):
+            features = self.network.features(load(processes.part(rows)))
+        features = processes.gather(features, len(rows))
+        with _autocast(self.device, self.bfloat16):
+            output: HashOutput = self.network.head(features)
+        return output.float()
+
+    def outputs(self, rows: Tensor) -> HashOutput:
+        """What the network says of any number of images in evaluation mode, on the CPU."""
+        self.network.eval()
+        with torch.no_grad():
+            parts = [self.output(part, self.inputs.clean) for part in rows.split(ENCODING_BATCH)]
+        logits = [part.logits.cpu() for part in parts if part.logits is not None]
+        return HashOutput(
+            torch.cat([part.raw.cpu() for part in parts]),
+            torch.cat([part.activations.cpu() for part in parts]),
+            torch.cat(logits) if logits else None,
+        )
+
+    def encode(self, rows: Tensor, label_codes: NDArray[np.bool_]) -> Encoded:
+        """Codes of training or validation images by the network as it is."""
+        output = self.outputs(rows)
+        logits = None if output.logits is None else output.logits.numpy()
+        return Encoded.from_outputs(
+            output.activations.numpy(), logits, self.problem.layout, label_codes
+        )
+
+
 def fit(
-    network: HashNetwork,
-    objective: Objective,
+    run: Run,
     *,
-    method: Method,
-    recipe: Recipe,
-    problem: Problem,
-    inputs: Inputs,
-    generator: torch.Generator,
-    bfloat16: bool = False,
     validate: Callable[[], float] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Callable[[Epoch], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> History:
-    """Train and leave the network with the weights of the best epoch.
+    """Train and leave network and objective as they were after the best epoch.
+
+    A loss or weight that is not finite ends the training; the history then says so.
 
     Args:
-        network: on the device.
-        objective: on the device.
-        problem: the training images, which are the first ``len(problem.targets)`` of the inputs.
-        generator: source of all random choices; a CPU generator.
-        bfloat16: run the network under bfloat16 autocast.
+        run: what to train.
         validate: score of the network as it is, on validation images; higher is better.
         checkpoint: where to save after each epoch, and to resume from.
         report: called after each epoch.
         on_step: called with (steps done, steps in all) of the epoch.
 
     Raises:
-        TrainingError: if a loss term is not finite; the network keeps the best weights so far.
+        TrainingError: if a loss or weight is not finite before the first epoch is over.
     """
-    optimizer = make_optimizer(network, objective, recipe)
+    if isinstance(run.method, ClosedForm):
+        return _solve(run, run.method, validate, report)
+    optimizer = make_optimizer(run.network, run.objective, run.recipe)
     history = History()
-    best = _snapshot(network)
-    patience = max(FEWEST_EPOCHS, math.ceil(PATIENCE * recipe.epochs))
+    trained = nn.ModuleDict({"network": run.network, "objective": run.objective})
+    best = _snapshot(trained)
+    patience = max(FEWEST_EPOCHS, math.ceil(PATIENCE * run.recipe.epochs))
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
-        best = saved.restore(network, objective, optimizer, generator)
+        best = saved.restore(run.network, run.objective, optimizer, run.generator)
         for record in saved.epochs:
             history.add(Epoch(**record))
+    run.processes.agree(trained.state_dict().values())
     try:
-        for number in range(len(history.epochs), recipe.epochs):
+        while len(history.epochs) < run.recipe.epochs:
+            number = len(history.epochs)
             started = time.perf_counter()
-            terms, seen = _run_epoch(
-                network,
-                objective,
-                optimizer,
-                number=number,
-                method=method,
-                recipe=recipe,
-                problem=problem,
-                inputs=inputs,
-                generator=generator,
-                bfloat16=bfloat16,
-                on_step=on_step,
-            )
+            try:
+                terms, seen = _run_epoch(run, optimizer, number, on_step)
+                _check_finite(run.network.state_dict(), number, "the weight")
+            except _NotFiniteError as error:
+                if not history.epochs:
+                    raise TrainingError(str(error), "lower the learning rate") from None
+                history.stopped = f"{error}; the weights of epoch {history.best + 1} are kept"
+                break
             speed = seen / (time.perf_counter() - started)
             score = validate() if validate is not None else None
             epoch = Epoch(number, terms, score, speed)
             if history.add(epoch):
-                best = _snapshot(network)
-            if checkpoint is not None and checkpoint.is_due():
-                checkpoint.save(network, objective, optimizer, generator, best, history.to_json())
+                best = _snapshot(trained)
+            if checkpoint is not None and run.processes.is_first and checkpoint.is_due():
+                checkpoint.save(
+                    run.network,
+                    run.objective,
+                    optimizer,
+                    run.generator,
+                    best,
+                    history.to_json(),
+                )
             if report is not None:
                 report(epoch)
             if number - history.best >= patience:
                 break
     finally:
-        network.load_state_dict(best)
+        trained.load_state_dict(best)
+    return history
+
+
+def _solve(
+    run: Run,
+    method: ClosedForm,
+    validate: Callable[[], float] | None,
+    report: Callable[[Epoch], None] | None,
+) -> History:
+    """Compute the hash layer from the training features."""
+    started = time.perf_counter()
+    rows = torch.randperm(len(run.rows), generator=run.generator)[:MOST_SOLVED].sort().values
+    with torch.no_grad():
+        parts = [run.network.features(run.inputs.clean(part)) for part in rows.split(1024)]
+        weight, bias = method.solve(
+            torch.cat(parts).float().cpu().numpy(),
+            run.problem.layout.hash_bits,
+            run.generator.initial_seed(),
+        )
+        run.network.head.hash.weight.copy_(torch.from_numpy(weight))
+        run.network.head.hash.bias.copy_(torch.from_numpy(bias))
+    speed = len(rows) / (time.perf_counter() - started)
+    history = History()
+    history.add(Epoch(0, {}, validate() if validate is not None else None, speed))
+    if report is not None:
+        report(history.epochs[0])
     return history
 
 
 def _run_epoch(
-    network: HashNetwork,
-    objective: Objective,
+    run: Run,
     optimizer: torch.optim.Optimizer,
-    *,
     number: int,
-    method: Method,
-    recipe: Recipe,
-    problem: Problem,
-    inputs: Inputs,
-    generator: torch.Generator,
-    bfloat16: bool,
     on_step: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, float], int]:
     """One pass over the training images: mean of each term, and images seen."""
-    device = next(network.parameters()).device
-    targets = torch.from_numpy(problem.targets).to(device)
-    network.train()
+    recipe, device, objective = run.recipe, run.device, run.objective
+    targets = torch.from_numpy(run.problem.targets).to(device)
+    batches = list(run.method.batches(run.problem, recipe.batch_size, run.generator))
+    objective.begin_epoch(torch.cat(batches).unique().to(device), number / recipe.epochs)
+    # Each process augments in its own way; dropout in the head has to be the same in all.
+    drawn = int(torch.randint(2**32, (), generator=run.generator))
+    augmenting = torch.Generator().manual_seed(drawn + run.processes.rank)
+    torch.manual_seed(drawn)
+    run.network.train()
     sums: dict[str, Tensor] = {}
     seen = 0
-    batches = list(method.batches(problem, recipe.batch_size, generator))
     for step, indices in enumerate(batches):
         progress = (number + step / len(batches)) / recipe.epochs
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * rate_factor(progress, one_cycle=recipe.one_cycle)
-        with _autocast(device, bfloat16):
-            output = network(inputs.augmented(indices, generator)).float()
+        output = run.output(indices, lambda rows: run.inputs.augmented(rows, augmenting))
         terms = objective(output, Batch(targets[indices.to(device)], indices.to(device)))
-        _check_finite(terms, number)
+        _check_finite(terms, number, "the loss term")
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
+        if not run.network.frozen:
+            run.processes.sum_gradients(run.network.backbone.parameters())
         for group in optimizer.param_groups:
             nn.utils.clip_grad_value_(group["params"], recipe.clip_value)
         optimizer.step()
@@ -209,29 +314,9 @@ def _run_epoch(
         seen += len(indices)
         if on_step is not None:
             on_step(step + 1, len(batches))
+    objective.end_epoch(lambda rows: run.outputs(rows.cpu()).activations)
+    run.processes.agree([*run.network.state_dict().values(), *objective.state_dict().values()])
     return {name: float(total) / len(batches) for name, total in sums.items()}, seen
-
-
-def encode(
-    network: HashNetwork,
-    inputs: Inputs,
-    indices: Tensor,
-    problem: Problem,
-    label_codes: np.ndarray[Any, np.dtype[np.bool_]],
-    *,
-    bfloat16: bool = False,
-) -> Encoded:
-    """Codes of training or validation images by the network as it is, in evaluation mode."""
-    network.eval()
-    parts = []
-    device = next(network.parameters()).device
-    with torch.no_grad(), _autocast(device, bfloat16):
-        for part in indices.split(ENCODING_BATCH):
-            output = network(inputs.clean(part)).float()
-            logits = None if output.logits is None else output.logits.cpu().numpy()
-            activations = output.activations.cpu().numpy()
-            parts.append(Encoded.from_outputs(activations, logits, problem.layout, label_codes))
-    return Encoded.concatenate(parts)
 
 
 def _autocast(device: torch.device, enabled: bool) -> AbstractContextManager[Any]:
@@ -240,14 +325,16 @@ def _autocast(device: torch.device, enabled: bool) -> AbstractContextManager[Any
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _snapshot(network: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _snapshot(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
-def _check_finite(terms: dict[str, Tensor], epoch: int) -> None:
-    for name, term in terms.items():
-        if not torch.isfinite(term):
-            raise TrainingError(
-                f"the loss term '{name}' became {float(term)} in epoch {epoch + 1}",
-                "lower the learning rate; the weights of the best epoch so far are kept",
-            )
+class _NotFiniteError(Exception):
+    """A loss term or a weight is infinite or not a number."""
+
+
+def _check_finite(values: dict[str, Tensor], epoch: int, kind: str) -> None:
+    for name, value in values.items():
+        if not torch.isfinite(value).all():
+            culprit = value[~torch.isfinite(value)].flatten()[0]
+            raise _NotFiniteError(f"{kind} '{name}' became {float(culprit)} in epoch {epoch + 1}")

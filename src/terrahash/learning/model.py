@@ -35,8 +35,15 @@ class HashNetwork(nn.Module):
                     module.eval()
         return self
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """``(B, D)`` pooled features of images; in ``frozen`` mode those are the inputs."""
+        if self.frozen:
+            return inputs
+        features: Tensor = self.backbone(inputs)
+        return features
+
     def forward(self, inputs: Tensor) -> HashOutput:
-        output: HashOutput = self.head(inputs if self.frozen else self.backbone(inputs))
+        output: HashOutput = self.head(self.features(inputs))
         return output
 
 

@@ -23,6 +23,7 @@ from terrahash.cache import cache_folder
 from terrahash.datasets import Dataset, Split
 from terrahash.encoder import Encoded, Encoder
 from terrahash.encoder.encoder import SPLIT, WEIGHTS
+from terrahash.encoder.learned import LEARNED, LearnedDatabase
 from terrahash.errors import DatasetError, InputError
 from terrahash.learning.backbones import DEFAULT_BACKBONE, DEFAULT_SIZE, Backbone, load_backbone
 from terrahash.learning.card import with_validation
@@ -30,11 +31,12 @@ from terrahash.learning.checkpoint import Checkpoint
 from terrahash.learning.export import check_export, to_onnx
 from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs, ImageInputs, Inputs
-from terrahash.learning.loop import Epoch, History, encode, fit
-from terrahash.learning.methods import make_method
+from terrahash.learning.loop import Epoch, History, Run, fit
+from terrahash.learning.methods import METHODS, make_method
 from terrahash.learning.methods.base import Method, Mode, Problem, Recipe, Variant
 from terrahash.learning.model import ExportedNetwork, HashNetwork
-from terrahash.learning.validation import validate
+from terrahash.learning.processes import Processes, joined
+from terrahash.learning.validation import collapse, validate
 from terrahash.progress import Reporter, Silent
 
 MODES = ("frozen", "finetune")
@@ -108,19 +110,23 @@ def train(
         **options: see :class:`TrainingOptions`.
 
     Raises:
-        DatasetError: if the data set has no labels or the split belongs to another one.
+        DatasetError: if the data set is not fit for the method (no labels, classes too small, label
+            sets) or the split belongs to another one.
         InputError: for an unknown method, or bits too few for it.
-        TrainingError: if weights do not fit or cannot be had, a loss is not finite, or the export
-            does not agree with the network.
+        TrainingError: if weights do not fit or cannot be had, a loss is not finite from the start,
+            or the export does not agree with the network.
     """
     chosen = TrainingOptions(**options)
-    reporter = reporter or Silent()
     started = time.perf_counter()
     plan = plan_training(dataset, split, chosen, numbers=numbers)
-    inputs = _inputs(plan, reporter)
-    checkpoint = _checkpoint(plan)
-    fitted = fit_network(plan, inputs, reporter=reporter, checkpoint=checkpoint)
-    encoder = _exported(fitted, time.perf_counter() - started, reporter)
+    with joined(plan.device) as processes:
+        shown = reporter if reporter is not None and processes.is_first else Silent()
+        inputs = _inputs(plan, shown, processes)
+        checkpoint = _checkpoint(plan)
+        fitted = fit_network(
+            plan, inputs, reporter=shown, checkpoint=checkpoint, processes=processes
+        )
+    encoder = _exported(fitted, time.perf_counter() - started, shown)
     checkpoint.remove()
     return encoder
 
@@ -179,19 +185,36 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A trained network, not yet exported, with the weights of its best epoch."""
+    """A trained network, not yet exported, with the weights of its best epoch.
+
+    Attributes:
+        warnings: what a user should know before trusting it.
+    """
 
     plan: Plan
-    network: HashNetwork
+    run: Run
     history: History
+    warnings: tuple[str, ...]
+
+    @property
+    def network(self) -> HashNetwork:
+        """What was trained."""
+        return self.run.network
 
     def encode(self, inputs: Inputs) -> Encoded:
         """Codes of all inputs, in order."""
-        plan = self.plan
-        rows = torch.arange(len(inputs))
-        return encode(
-            self.network, inputs, rows, plan.problem, plan.label_codes, bfloat16=plan.bfloat16
-        )
+        run = dataclasses.replace(self.run, inputs=inputs, processes=Processes())
+        return run.encode(torch.arange(len(inputs)), self.plan.label_codes)
+
+    def learned_database(self) -> LearnedDatabase | None:
+        """The codes learned for the training images, where the method learns them; those of the
+        validation images are assigned by their labels."""
+        plan, fitted = self.plan, len(self.plan.fit_rows)
+        digests = np.array([list(bytes.fromhex(each)) for each in plan.images.digests()], np.uint8)
+        table = self.run.objective.database(digests[:fitted])
+        if table is None or len(digests) == fitted:
+            return table
+        return table.extended(digests[fitted:], targets_of(plan.dataset)[plan.validation_rows])
 
 
 def plan_training(
@@ -217,11 +240,13 @@ def plan_training(
         TrainingError: if weights do not fit or cannot be had.
     """
     split.check(dataset)
-    if dataset.labels is None:
-        raise DatasetError(
-            f"{dataset.root} has no classes to learn from", "put images into one folder a class"
-        )
     method = numbers or make_method(options.method, options.variant)
+    if dataset.labels is None and method.needs_labels:
+        free = ", ".join(name for name, each in METHODS.items() if not each.needs_labels)
+        raise DatasetError(
+            f"{dataset.root} has no classes, and {method.title} learns from classes",
+            f"put images into one folder a class, or choose a method without labels: {free}",
+        )
     layout = method.layout(options.bits, len(dataset.class_names))
     recipe = method.recipe(options.mode)
     if options.epochs is not None:
@@ -238,10 +263,17 @@ def plan_training(
         method=method,
         recipe=recipe,
         backbone=backbone,
-        problem=Problem(backbone.features, layout, dataset.targets[fit_rows]),
+        problem=Problem(
+            backbone.features, layout, targets_of(dataset)[fit_rows], dataset.class_names
+        ),
         fit_rows=fit_rows,
         validation_rows=split.indices("validation"),
     )
+
+
+def targets_of(dataset: Dataset) -> NDArray[np.bool_]:
+    """``(N, C) bool`` classes of each image; C is 0 for images without labels."""
+    return np.zeros((len(dataset), 0), bool) if dataset.labels is None else dataset.targets
 
 
 def fit_network(
@@ -250,6 +282,7 @@ def fit_network(
     *,
     reporter: Reporter | None = None,
     checkpoint: Checkpoint | None = None,
+    processes: Processes | None = None,
 ) -> Fitted:
     """Train a network as planned, choosing by its validation images.
 
@@ -258,9 +291,11 @@ def fit_network(
         inputs: of ``plan.images``, in order; more may follow them.
         reporter: is told of the progress.
         checkpoint: where to save, and to resume from.
+        processes: who works on it; by default this process alone.
 
     Raises:
-        TrainingError: if a loss is not finite.
+        DatasetError: if the training images are not fit for the method.
+        TrainingError: if a loss is not finite before the first epoch is over.
     """
     reporter = reporter or Silent()
     recipe, device = plan.recipe, plan.device
@@ -271,19 +306,22 @@ def fit_network(
         frozen=plan.options.mode == "frozen",
         pretrained=plan.backbone.pretrained,
     ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    objective = plan.method.objective(plan.problem).to(device)
+    run = Run(
+        network=network,
+        objective=plan.method.objective(plan.problem).to(device),
+        method=plan.method,
+        recipe=recipe,
+        problem=plan.problem,
+        inputs=inputs,
+        generator=torch.Generator().manual_seed(plan.options.seed),
+        bfloat16=plan.bfloat16,
+        processes=processes or Processes(),
+    )
     validation_rows = torch.arange(len(plan.fit_rows), len(plan.images))
-    validation_targets = plan.dataset.targets[plan.validation_rows]
+    validation_targets = targets_of(plan.dataset)[plan.validation_rows]
 
     def score() -> float:
-        encoded = encode(
-            network,
-            inputs,
-            validation_rows,
-            plan.problem,
-            plan.label_codes,
-            bfloat16=plan.bfloat16,
-        )
+        encoded = run.encode(validation_rows, plan.label_codes)
         return validate(encoded, validation_targets, plan.problem.layout).score
 
     stage = f"training {plan.method.title}"
@@ -300,20 +338,17 @@ def fit_network(
 
     with _threads(1 if plan.options.mode == "frozen" else torch.get_num_threads()):
         history = fit(
-            network,
-            objective,
-            method=plan.method,
-            recipe=recipe,
-            problem=plan.problem,
-            inputs=inputs,
-            generator=torch.Generator().manual_seed(plan.options.seed),
-            bfloat16=plan.bfloat16,
-            validate=score if len(validation_rows) > 1 else None,
+            run,
+            validate=score if len(validation_rows) > 1 and plan.problem.classes else None,
             checkpoint=checkpoint,
             report=report,
         )
+        warnings = [history.stopped] if history.stopped else []
+        warnings += collapse(run.encode(run.rows, plan.label_codes), plan.problem)
+    for warning in warnings:
+        reporter.note(f"warning: {warning}")
     reporter.advance(stage, recipe.epochs, recipe.epochs)
-    return Fitted(plan, network, history)
+    return Fitted(plan, run, history, tuple(warnings))
 
 
 @contextmanager
@@ -376,6 +411,7 @@ def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
         "recipe": dataclasses.asdict(plan.recipe),
         "epochs": fitted.history.to_json(),
         "best_epoch": fitted.history.best,
+        "warnings": list(fitted.warnings),
         "export_difference": difference,
         "seconds": round(seconds, 1),
         "device": plan.device.type,
@@ -385,13 +421,19 @@ def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
         WEIGHTS: _weights(network),
         SPLIT: plan.split.to_text().encode(),
     }
+    if (learned := fitted.learned_database()) is not None:
+        files[LEARNED] = learned.to_bytes()
     held_out = plan.dataset.subset(plan.validation_rows)
     return with_validation(Encoder.create(card, model, files), held_out)
 
 
-def _inputs(plan: Plan, reporter: Reporter) -> Inputs:
+def _inputs(plan: Plan, reporter: Reporter, processes: Processes) -> Inputs:
     images = plan.images
     if plan.options.mode == "frozen":
+        if processes.count > 1:  # each fills its part of the cache that all read afterwards
+            part = slice(processes.rank, None, processes.count)
+            extract_features(plan.backbone, images.paths[part], images.digests()[part])
+            processes.wait()
         features = extract_features(
             plan.backbone,
             images.paths,

@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from terrahash.codes import CodeLayout
 from terrahash.encoder.encoded import Encoded
+from terrahash.evaluation.codestats import code_statistics
 from terrahash.evaluation.metrics import measure
 from terrahash.evaluation.retrieval import Retrieval
+from terrahash.learning.methods.base import Problem
 
 K = 20
+# Codes count as collapsed when one code is shared by more of the images than this.
+LARGEST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,26 @@ def validate(encoded: Encoded, targets: NDArray[np.bool_], layout: CodeLayout) -
     return Validation(
         metrics.map, metrics.map_at_k, len(targets), len(np.unique(encoded.codes, axis=0))
     )
+
+
+def collapse(encoded: Encoded, problem: Problem) -> list[str]:
+    """A warning, with the numbers, if the codes of the training images have collapsed.
+
+    They have if there are fewer different codes than classes (or than bits, without classes), or if
+    one code is that of most images while no class is.
+    """
+    statistics = code_statistics(encoded.codes, problem.layout)
+    images, distinct = statistics.n_codes, statistics.distinct_codes
+    present = problem.targets.any(axis=0).sum() if problem.classes else problem.layout.bits
+    commonest = problem.targets.mean(axis=0).max() if problem.classes else 0.0
+    needed = min(int(present), 2**problem.layout.bits, images)
+    share = statistics.largest_bucket / images
+    if distinct >= needed and share <= max(LARGEST_SHARE, float(commonest)):
+        return []
+    what = f"{int(present)} classes" if problem.classes else f"{problem.layout.bits} bits"
+    return [
+        f"the codes have collapsed: {images} training images of {what} have {distinct} distinct "
+        f"codes, the most frequent is that of {statistics.largest_bucket} images, and "
+        f"{statistics.dead_bits} bits never change; train longer, or with another learning rate "
+        "or method"
+    ]

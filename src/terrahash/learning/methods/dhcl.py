@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +25,9 @@ from terrahash.learning.methods.base import (
     Objective,
     Problem,
     Recipe,
+    require_classes,
     require_single_labels,
 )
-
-# A differing label bit counts half in the published code: ±1 hash bits, 0/1 label bits (§4.2).
-PUBLISHED_LABEL_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,38 +38,59 @@ class DHCL(Method):
         margin: m of the self-paced proxy loss, 0.25 (published code).
         scale: γ_s on its exponents; 1 is published, circle loss uses far more (§4.3 c); 4 was
             chosen from 1, 2, 4, 8 and 16 on folds of UC Merced's training part.
-        dropout: in the head; chosen from 0, 0.3 and 0.5 on the same folds.
         quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½ (§4.3 e).
         classification: weight of the cross-entropy, 1 (published code).
+        dropout: in the head; chosen from 0, 0.3 and 0.5 on the same folds.
+        signs: of the proxy loss's exponents: ``attract`` draws a sample to its own proxy,
+            ``published`` pushes it away (§4.3 b); the published signs have no scale.
+        binarized: what is drawn to ±1: the ``activations``, or as published ``sums`` of
+            similarities, which has nothing to do with bits.
+        trained_proxies: the published optimiser never received them (§4.6).
+        appended_label_bits: label bits come on top of the bits asked for, as published, else they
+            are among them.
+        label_weight: what a differing label bit counts; ½ is published, where hash bits are ±1 and
+            label bits 0 or 1 (§4.2).
     """
 
     name = "dhcl"
     title = "DHCL"
+    published_switches = {  # noqa: RUF012
+        "signs": "published",
+        "binarized": "sums",
+        "trained_proxies": False,
+        "appended_label_bits": True,
+        "label_weight": 0.5,
+    }
 
     margin: float = 0.25
     scale: float = 4.0
     quantization: float = 0.5
     classification: float = 1.0
     dropout: float = 0.3
+    signs: Literal["attract", "published"] = "attract"
+    binarized: Literal["activations", "sums"] = "activations"
+    trained_proxies: bool = True
+    appended_label_bits: bool = False
+    label_weight: float = 1.0
 
     def layout(self, bits: int, classes: int) -> CodeLayout:
-        """``bits`` in all, label bits included; the published variant appends the label bits."""
-        label_bits = max(1, math.ceil(math.log2(classes)))
-        if self.variant == "published":
-            return CodeLayout(bits, label_bits, PUBLISHED_LABEL_WEIGHT)
+        """``bits`` in all, label bits included, unless these are appended."""
+        label_bits = max(1, math.ceil(math.log2(max(2, classes))))
+        if self.appended_label_bits:
+            return CodeLayout(bits, label_bits, self.label_weight)
         if label_bits >= bits:
             raise InputError(
                 f"{bits} bits leave nothing to learn beside the {label_bits} label bits that "
                 f"{classes} classes take",
                 f"choose at least {label_bits + 1} bits",
             )
-        return CodeLayout(bits - label_bits, label_bits)
+        return CodeLayout(bits - label_bits, label_bits, self.label_weight)
 
     def recipe(self, mode: Mode) -> Recipe:
         if mode == "frozen":
             return Recipe(epochs=120, batch_size=90, learning_rate=1e-3, proxy_learning_rate=1e-2)
         return Recipe(
-            epochs=24,
+            epochs=16,
             batch_size=32,
             learning_rate=1e-3,
             backbone_learning_rate=3e-4,
@@ -79,59 +99,50 @@ class DHCL(Method):
 
     def objective(self, problem: Problem) -> Objective:
         require_single_labels(problem, self.title)
+        require_classes(problem, self.title)
         return DHCLObjective(self, problem)
 
 
 class DHCLObjective(Objective):
-    """Self-paced proxy loss + cross-entropy + quantisation."""
+    """Self-paced proxy loss + binarisation + cross-entropy (§4.3)."""
 
     def __init__(self, method: DHCL, problem: Problem) -> None:
         super().__init__()
         self.method = method
         self.proxies = nn.Parameter(torch.empty(problem.classes, problem.layout.hash_bits))
         nn.init.kaiming_normal_(self.proxies, mode="fan_out")
-        # The published optimiser never received the proxies (§4.6).
-        self.proxies.requires_grad_(method.variant == "corrected")
+        self.proxies.requires_grad_(method.trained_proxies)
 
     def forward(self, output: HashOutput, batch: Batch) -> dict[str, Tensor]:
         assert output.logits is not None  # noqa: S101  (DHCL's head has a classifier)
+        method = self.method
         cosines = functional.normalize(output.activations) @ functional.normalize(self.proxies).T
-        terms = (
-            self._published(cosines, batch.targets)
-            if self.method.variant == "published"
-            else self._corrected(cosines, output.activations, batch.targets)
-        )
-        terms["class"] = self.method.classification * functional.cross_entropy(
-            output.logits, batch.labels
-        )
-        return terms
-
-    def _corrected(self, cosines: Tensor, activations: Tensor, own: Tensor) -> dict[str, Tensor]:
-        """Exponents f = −[1+m−c]₊(c−(1−m)) and g = [c+1+m]₊(c+(1−m)), scaled (§4.3 c)."""
-        m = self.method.margin
-        pull = -(1 + m - cosines).clamp(min=0) * (cosines - (1 - m)) * self.method.scale
-        push = (cosines + 1 + m).clamp(min=0) * (cosines + (1 - m)) * self.method.scale
+        pull, push = exponents(cosines, method)
+        pulls = (pull.exp() * batch.targets).sum(dim=0)
+        pushes = (push.exp() * ~batch.targets).sum(dim=0)
+        present = batch.targets.any(dim=0).sum().clamp(min=1)
+        if method.binarized == "activations":
+            gap = method.quantization * (output.activations.abs() - 1).square().mean()
+        else:
+            sums = torch.cat([pulls, pushes])
+            gap = 0.5 * (sums - sums.sign()).square().sum()
         return {
-            "proxy": _log_sums(pull, push, own),
-            "quantization": self.method.quantization * (activations.abs() - 1).square().mean(),
+            "proxy": torch.log1p(pulls).sum() / present + torch.log1p(pushes).mean(),
+            "binarization": gap,
+            "class": method.classification * functional.cross_entropy(output.logits, batch.labels),
         }
 
-    def _published(self, cosines: Tensor, own: Tensor) -> dict[str, Tensor]:
-        """The published signs, which push a sample from its proxy, and its "binarization" of sums
-        of similarities (§4.3 b)."""
-        m = self.method.margin
-        pull = (1 + m - cosines) * (cosines - (1 - m))
-        push = (cosines + 1 + m) * (cosines - (1 - m))
-        pulls, pushes = (pull.exp() * own).sum(0), (push.exp() * ~own).sum(0)
-        binarization = (pulls - pulls.sign()).square().sum() + (
-            pushes - pushes.sign()
-        ).square().sum()
-        return {"proxy": _log_sums(pull, push, own), "binarization": 0.5 * binarization}
 
+def exponents(cosines: Tensor, method: DHCL) -> tuple[Tensor, Tensor]:
+    """f and g of samples to proxies, ``(B, C)`` each: what is summed over a proxy's own samples and
+    over the others.
 
-def _log_sums(pull: Tensor, push: Tensor, own: Tensor) -> Tensor:
-    """``1/|C⁺| Σ_p ln(1 + Σ_own e^pull) + 1/C Σ_p ln(1 + Σ_others e^push)`` over ``(B, C)``."""
-    present = own.any(dim=0)
-    attract = torch.log1p((pull.exp() * own).sum(dim=0))
-    repel = torch.log1p((push.exp() * ~own).sum(dim=0))
-    return attract.sum() / present.sum().clamp(min=1) + repel.mean()
+    f = −γ[1+m−c]₊(c−(1−m)) and g = γ[c+1+m]₊(c+(1−m)), §4.3 c; published are
+    f = (1+m−c)(c−(1−m)) and g = (c+1+m)(c−(1−m)), §4.3 b.
+    """
+    m = method.margin
+    if method.signs == "published":
+        return (1 + m - cosines) * (cosines - (1 - m)), (cosines + 1 + m) * (cosines - (1 - m))
+    pull = -(1 + m - cosines).clamp(min=0) * (cosines - (1 - m))
+    push = (cosines + 1 + m).clamp(min=0) * (cosines + (1 - m))
+    return method.scale * pull, method.scale * push

@@ -1,0 +1,187 @@
+"""MHCLN, also MiLaN: metric learning for hash codes (Roy et al. 2018, 2020; ``methods.md`` §2).
+
+Triplets on normalised sigmoid activations, a push of the activations away from one half, and codes
+that are half ones, in batches of two classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.losses import TripletMarginLoss
+from pytorch_metric_learning.reducers import MeanReducer
+from torch import Tensor, nn
+
+from terrahash.learning.heads import HashHead, HashOutput
+from terrahash.learning.methods.base import (
+    Batch,
+    Method,
+    Mode,
+    Objective,
+    Problem,
+    Recipe,
+    require_classes,
+)
+
+Balance = Literal["code", "bit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MHCLN(Method):
+    """All numbers of MHCLN.
+
+    Attributes:
+        margin: α of the triplet loss, 0.2 (published code).
+        push: β, 0.001; divided by the bits, which leaves it almost without effect (§2.6, 3).
+        balance_weight: γ, 1.
+        balance: what shall be half ones, each ``code`` (published code), or each ``bit`` over the
+            batch (the usual idea, and what the published comment says; §2.6, 2).
+        triplets: in a batch, 30; where a class is smaller, as many as there are disjoint anchors
+            and positives (§2.3).
+        hidden: 1024 and 512 (published code).
+    """
+
+    name = "mhcln"
+    title = "MHCLN"
+    published_switches = {"balance": "code"}  # noqa: RUF012
+
+    margin: float = 0.2
+    push: float = 0.001
+    balance_weight: float = 1.0
+    balance: Balance = "bit"
+    triplets: int = 30
+    hidden: tuple[int, ...] = (1024, 512)
+    dropout: float = 0.0
+
+    def recipe(self, mode: Mode) -> Recipe:
+        if mode == "frozen":
+            return Recipe(epochs=60, batch_size=3 * self.triplets, learning_rate=1e-3)
+        return Recipe(
+            epochs=16,
+            batch_size=3 * self.triplets,
+            learning_rate=1e-3,
+            backbone_learning_rate=3e-4,
+        )
+
+    def head(self, problem: Problem) -> HashHead:
+        return sigmoid_head(self, problem)
+
+    def objective(self, problem: Problem) -> Objective:
+        require_classes(problem, self.title, images=2)
+        return MHCLNObjective(self)
+
+    def batches(
+        self, problem: Problem, batch_size: int, generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Anchors, positives and negatives, a third of the batch each."""
+        steps = max(1, len(problem.targets) // batch_size)
+        sampler = TripletSampler(problem.targets, batch_size // 3, generator)
+        for _ in range(steps):
+            yield sampler.draw()
+
+
+class TripletSampler:
+    """Batches of two classes: one for anchors and positives, one for negatives (§2.3).
+
+    With label sets the anchors and positives share the drawn class, and each anchor's negative is
+    any image that has no label of the anchor's and the positive's.
+    """
+
+    def __init__(
+        self,
+        targets: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
+        triplets: int,
+        generator: torch.Generator,
+    ) -> None:
+        self._targets = torch.from_numpy(targets)
+        self._triplets = triplets
+        self._generator = generator
+        self._members = [column.nonzero()[:, 0] for column in self._targets.T]
+        self._classes = torch.tensor(
+            [number for number, rows in enumerate(self._members) if len(rows)]
+        )
+        self._several = bool((self._targets.sum(dim=1) != 1).any())
+
+    def draw(self) -> Tensor:
+        """``(3T,)``: T anchors, T positives, T negatives."""
+        order = self._shuffled(self._classes)
+        own = self._shuffled(self._members[int(order[0])])
+        others = self._shuffled(self._members[int(order[1])])
+        if self._several:
+            return self._with_strangers(own)
+        count = min(self._triplets, len(own) // 2, len(others))
+        return torch.cat([own[:count], own[count : 2 * count], others[:count]])
+
+    def _with_strangers(self, own: Tensor) -> Tensor:
+        count = min(self._triplets, len(own) // 2)
+        anchors, positives = own[:count], own[count : 2 * count]
+        taken = self._targets[anchors] | self._targets[positives]
+        strange = (taken.float() @ self._targets.float().T) == 0
+        usable = strange.any(dim=1)
+        if not usable.any():  # the drawn images have all classes between them
+            return self.draw()
+        negatives = torch.multinomial(strange[usable].float(), 1, generator=self._generator)
+        return torch.cat([anchors[usable], positives[usable], negatives[:, 0]])
+
+    def _shuffled(self, values: Tensor) -> Tensor:
+        return values[torch.randperm(len(values), generator=self._generator)]
+
+
+class MHCLNObjective(Objective):
+    """Triplet + push + balance (§2.2)."""
+
+    def __init__(self, method: MHCLN) -> None:
+        super().__init__()
+        self.method = method
+        self.triplet = TripletMarginLoss(
+            margin=method.margin,
+            distance=LpDistance(p=2, power=2, normalize_embeddings=True),
+            reducer=MeanReducer(),
+        )
+
+    def forward(self, output: HashOutput, batch: Batch) -> dict[str, Tensor]:
+        shares = ones_shares(output)
+        rows = torch.arange(len(shares), device=shares.device).view(3, -1)
+        return {
+            "triplet": self.triplet(shares, indices_tuple=(rows[0], rows[1], rows[2])),
+            "push": -self.method.push * push(shares),
+            "balance": self.method.balance_weight * balance(shares, self.method.balance),
+        }
+
+
+def sigmoid_head(method: Method, problem: Problem) -> HashHead:
+    """MHCLN's head: sigmoid, no classifier, weights U(−√3σ, √3σ) with σ² = 4/(fan_in + fan_out),
+    biases zero (§2.1)."""
+    head = HashHead(
+        problem.in_features,
+        problem.layout.hash_bits,
+        hidden=method.hidden,
+        activation="sigmoid",
+        dropout=method.dropout,
+    )
+    for module in head.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight, gain=math.sqrt(2))
+            nn.init.zeros_(module.bias)
+    return head
+
+
+def ones_shares(output: HashOutput) -> Tensor:
+    """``(B, K)`` sigmoid activations a in 0…1, as the formulas of §§2 and 3 have them."""
+    return (output.activations + 1) / 2
+
+
+def push(shares: Tensor) -> Tensor:
+    """Mean squared distance of activations from one half: 1/K of §2.2's L_push."""
+    return (shares - 0.5).square().mean()
+
+
+def balance(shares: Tensor, what: Balance) -> Tensor:
+    """How far the mean over the bits of each code, or over the codes for each bit, is from ½."""
+    return (shares.mean(dim=1 if what == "code" else 0) - 0.5).square().mean()

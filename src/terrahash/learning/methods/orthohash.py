@@ -1,0 +1,74 @@
+"""OrthoHash: one loss, cosines to fixed codes (Hoe et al. 2021; ``methods.md`` §10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from terrahash.learning.heads import HashHead, HashOutput
+from terrahash.learning.methods.base import (
+    Batch,
+    Method,
+    Mode,
+    Objective,
+    Problem,
+    Recipe,
+    require_classes,
+    require_single_labels,
+)
+from terrahash.learning.methods.csq import hash_centers
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrthoHash(Method):
+    """All numbers of OrthoHash.
+
+    Attributes:
+        scale: s on the cosines, 8.
+        margin: m off the cosine to the own class's code, 0.3.
+    """
+
+    name = "orthohash"
+    title = "OrthoHash"
+
+    scale: float = 8.0
+    margin: float = 0.3
+
+    def recipe(self, mode: Mode) -> Recipe:
+        if mode == "frozen":
+            return Recipe(epochs=120, batch_size=90, learning_rate=1e-3)
+        return Recipe(epochs=16, batch_size=32, learning_rate=1e-3, backbone_learning_rate=3e-4)
+
+    def head(self, problem: Problem) -> HashHead:
+        return HashHead(
+            problem.in_features,
+            problem.layout.hash_bits,
+            hidden=self.hidden,
+            activation="none",
+            batch_norm=True,
+            dropout=self.dropout,
+        )
+
+    def objective(self, problem: Problem) -> Objective:
+        require_single_labels(problem, self.title)
+        require_classes(problem, self.title)
+        return OrthoHashObjective(self, problem)
+
+
+class OrthoHashObjective(Objective):
+    """``CE(s·(cos(u, o_c) − m·1[c = y]), y)`` with a fixed code o_c of each class."""
+
+    codes: Tensor
+
+    def __init__(self, method: OrthoHash, problem: Problem) -> None:
+        super().__init__()
+        self.method = method
+        codes = hash_centers(problem.classes, problem.layout.hash_bits)
+        self.register_buffer("codes", functional.normalize(codes))
+
+    def forward(self, output: HashOutput, batch: Batch) -> dict[str, Tensor]:
+        cosines = functional.normalize(output.activations) @ self.codes.to(output.raw.dtype).T
+        logits = self.method.scale * (cosines - self.method.margin * batch.targets)
+        return {"class": functional.cross_entropy(logits, batch.labels)}
