@@ -65,11 +65,13 @@ class Part:
 
 def document(records: Sequence[Record]) -> list[Part]:
     """The report of a benchmark."""
-    parts = []
+    parts = [_explanation()]
     for section in sections(records):
         parts += _section(section)
     if costs := _costs(records):
         parts.append(costs)
+    if warned := _warnings(records):
+        parts.append(warned)
     if failed := failures(records):
         parts.append(_failures(failed))
     if old := superseded(records):
@@ -91,6 +93,17 @@ def plot_names(section: Section) -> dict[str, str]:
     return {kind: f"{section.slug}-{kind}" for kind in kinds}
 
 
+def _explanation() -> Part:
+    return Part(
+        "How to read the tables",
+        lines=(
+            *(f"**{name.format(k='k')}**: {meaning}" for name, meaning in LEGEND.items()),
+            DAGGER,
+            *(f"† {meaning}" for meaning in PUBLISHED.values()),
+        ),
+    )
+
+
 def _section(section: Section) -> list[Part]:
     names = plot_names(section)
     k = section.k
@@ -105,18 +118,12 @@ def _section(section: Section) -> list[Part]:
             lines=tuple(section.conditions()),
             command=section.command,
             grid=overview(section),
-            notes=(f"mAP@{k}: {LEGEND['mAP@{k}']}.",),
             plots=captions,
         ),
         Part(
             f"{section.title}: all metrics",
             level=3,
             grid=_details(section),
-            notes=(
-                *(f"{name.format(k=k)}: {meaning}." for name, meaning in LEGEND.items()),
-                DAGGER,
-                *(f"† {meaning}." for meaning in PUBLISHED.values()),
-            ),
         ),
     ]
     if effect := _effect(section):
@@ -270,6 +277,17 @@ def _sessions(records: Sequence[Record]) -> list[str]:
         if record["kind"] == "session"
     ]
     return lines
+
+
+def _warnings(records: Sequence[Record]) -> Part | None:
+    warned = {
+        f"{record['data_title']}, {record['title']} {record['variant']}, {record['bits_asked']} "
+        f"bits, seed {record['seed']}: {warning}"
+        for section in sections(records)
+        for record in section.records
+        for warning in record["training"]["warnings"]
+    }
+    return Part("Warnings", lines=tuple(sorted(warned))) if warned else None
 
 
 def _failures(failed: Sequence[Record]) -> Part:

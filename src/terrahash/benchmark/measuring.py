@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from terrahash.benchmark.materials import data_title, image_size
 from terrahash.benchmark.results import Record
-from terrahash.benchmark.specification import Run
+from terrahash.benchmark.specification import NAMED_WEIGHTS, Run
 from terrahash.encoder import Encoded, Encoder
 from terrahash.encoder.learned import LEARNED, LearnedDatabase
 from terrahash.errors import EncoderError
@@ -230,7 +230,7 @@ def _description(run: Run, plan: Plan, identity: str) -> Record:
     width, height = image_size(dataset)
     return {
         "run": identity,
-        "data": run.data if run.data == dataset.name else dataset.name,
+        "data": dataset.name,
         "data_title": data_title(dataset),
         "images": len(dataset),
         "image_size": [width, height],
@@ -248,6 +248,7 @@ def _description(run: Run, plan: Plan, identity: str) -> Record:
         "mode": run.mode,
         "backbone": plan.backbone.name,
         "weights": plan.backbone.weights,
+        "weights_asked": run.weights if run.weights in NAMED_WEIGHTS else None,
         "size": plan.backbone.preprocessing.size,
         "bits": layout.bits,
         "bits_asked": run.bits,

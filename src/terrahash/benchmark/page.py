@@ -57,8 +57,9 @@ def page(parts: Sequence[Part], *, title: str, plots: Mapping[str, bytes]) -> st
 
 
 def _inline(text: str) -> str:
-    """Escaped, with what stands between backquotes as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    """Escaped, with what stands between backquotes as code and between asterisks bold."""
+    coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", coded)
 
 
 def _table(grid: Grid) -> str:

@@ -41,9 +41,11 @@ class Processes:
 
     Attributes:
         logs: folder for what the processes print; the log of a job that went well is removed.
+        module: what is run as a process.
     """
 
     logs: Path
+    module: str = "terrahash.benchmark.job"
     _running: set[subprocess.Popen[str]] = field(default_factory=set)
     _lock: Lock = field(default_factory=Lock)
 
@@ -53,8 +55,8 @@ class Processes:
         log = self.logs / f"{job.identity}.log"
         ended = None
         with log.open("w", encoding="utf-8") as stderr:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "terrahash.benchmark.job"],
+            process = subprocess.Popen(  # noqa: S603  (this interpreter and package)
+                [sys.executable, "-m", self.module],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

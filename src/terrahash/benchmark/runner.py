@@ -130,7 +130,6 @@ def run_benchmark(
     specification: Specification,
     folder: str | Path,
     *,
-    command: str = "",
     jobs: int | None = None,
     reporter: Reporter | None = None,
     perform: Perform | None = None,
@@ -141,7 +140,6 @@ def run_benchmark(
     Args:
         specification: what to run.
         folder: of the benchmark; made if it is not there.
-        command: the command line, to be recorded.
         jobs: runs at a time; by default one a core in ``frozen`` mode, else one.
         reporter: is told of the progress.
         perform: does a job; by default in a process of its own.
@@ -177,7 +175,7 @@ def run_benchmark(
         results.append(
             {
                 "kind": "session",
-                "command": command,
+                "command": specification.command,
                 "runs": watch.done,
                 "failed": len(watch.failed),
                 "jobs": count,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from terrahash.evaluation.protocols import PROTOCOLS
 VARIANTS = ("corrected", "published")
 MODES = ("frozen", "finetune")
 DEFAULT_SPLIT = "60-40"
+# Weights that are named and not a file.
+NAMED_WEIGHTS = ("timm", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,19 +121,40 @@ class Specification:
                                 device=self.device,
                             )
 
+    @property
+    def command(self) -> str:
+        """The command that runs it, without the places of files on this machine."""
+        return command_line(
+            data=self.data,
+            methods=self.methods,
+            bits=self.bits,
+            variants=self.variants,
+            seeds=self.seeds,
+            protocols=self.protocols,
+            options={
+                "mode": self.mode,
+                "split": self.split,
+                "k": self.k,
+                "backbone": self.backbone,
+                "weights": self.weights if self.weights in NAMED_WEIGHTS else None,
+                "size": self.size,
+                "epochs": self.epochs,
+            },
+        )
+
 
 def command_line(
     *,
-    data: str,
-    methods: list[str],
-    bits: list[int],
-    variants: list[str],
-    seeds: list[int],
-    protocols: list[str],
-    options: dict[str, Any],
+    data: Sequence[str],
+    methods: Sequence[str],
+    bits: Sequence[int],
+    variants: Sequence[str],
+    seeds: Sequence[int],
+    protocols: Sequence[str],
+    options: Mapping[str, object],
 ) -> str:
     """The command that runs this part of a benchmark."""
-    words = ["terrahash", "benchmark", data]
+    words = ["terrahash", "benchmark", *data]
     lists: dict[str, Sequence[object]] = {
         "methods": methods,
         "bits": bits,

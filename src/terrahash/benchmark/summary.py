@@ -21,7 +21,7 @@ DATABASES = {
 # What one table's rows have in common, besides the protocol and the database.
 SETTING = (
     "data_title", "image_size", "images", "classes", "split", "split_asked", "fit", "validation",
-    "test", "mode", "backbone", "weights", "size", "epochs_asked", "k",
+    "test", "mode", "backbone", "weights", "weights_asked", "size", "epochs_asked", "k",
 )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ class Section:
     def title(self) -> str:
         """A heading."""
         database = "" if self.database == "network" else f", {self.database} database"
-        return f"{self.setting['data_title']}, {self.setting['mode']}: {self.protocol}{database}"
+        return f"{self.setting['data_title']}, {self.setting['mode']}, {self.protocol}{database}"
 
     @property
     def slug(self) -> str:
@@ -194,7 +194,7 @@ class Section:
         """What runs this table."""
         asked, size = self.setting["epochs_asked"], self.setting["size"]
         return command_line(
-            data=self.records[0]["data"],
+            data=[self.records[0]["data"]],
             methods=list(dict.fromkeys(record["method"] for record in self.records)),
             bits=self.unique("bits_asked"),
             variants=self.unique("variant"),
@@ -205,6 +205,7 @@ class Section:
                 "split": self.setting["split_asked"],
                 "k": self.k,
                 "backbone": self.setting["backbone"],
+                "weights": self.setting["weights_asked"],
                 "size": size,
                 "epochs": asked,
             },

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -108,7 +106,6 @@ def benchmark(
             outcome = run_benchmark(
                 specification,
                 out,
-                command=shlex.join(["terrahash", *sys.argv[1:]]),
                 jobs=jobs,
                 reporter=reporter,
                 on_record=_now_and_then(
@@ -203,7 +200,8 @@ def _show_tables(records: Sequence[Record]) -> None:
     console = Console()
     for section in sections(records):
         grid = overview(section)
-        table = Table(title=section.title, title_justify="left", box=None, pad_edge=False)
+        console.print(f"\n{section.title}", style="bold", markup=False)
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for place, heading in enumerate(grid.headings):
             table.add_column(heading, justify="right" if place else "left")
         for row in grid.rows:
