@@ -32,6 +32,9 @@ Rows: TypeAlias = slice | NDArray[np.int64]
 
 # Where sketches leave fewer than one row in this many of a block, these are looked at one by one.
 SPARSE = 8
+# Where fewer than one row in this many of a segment meet a filter, they are listed and their codes
+# copied together: reading few rows beats testing a mask for every one.
+FEW = 8
 
 _SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": np.equal,
@@ -57,6 +60,16 @@ class Test(Protocol):
 
         None if that is not known.
         """
+
+
+@dataclass(frozen=True)
+class Few:
+    """Few rows of a segment, ascending: ``rows (n,) int64``."""
+
+    rows: NDArray[np.int64]
+
+
+_NONE = Few(np.empty(0, np.int64))
 
 
 class Filter:
@@ -99,33 +112,45 @@ class Filter:
             return None
         return cls(tests[0] if len(tests) == 1 else AllOf(tuple(tests)))
 
-    def mask(self, segment: Segment) -> Mask:
-        """``(rows,) bool`` of the rows that meet the condition, deleted ones too."""
-        out = np.zeros(segment.rows, bool)
+    def select(self, segment: Segment) -> Mask | Few:
+        """The rows of a segment that meet the condition, deleted ones too: a mask or few rows."""
         starts = np.arange(0, segment.rows, ZONE_ROWS)
         possible = self._test.possible(segment)
         if possible is not None:
             starts = starts[possible]
-        blocks = iter([slice(n, min(n + ZONE_ROWS, segment.rows)) for n in starts.tolist()])
+        blocks = [slice(n, min(n + ZONE_ROWS, segment.rows)) for n in starts.tolist()]
+        met: list[Mask | Few] = [_NONE] * len(blocks)
+        numbered = iter(enumerate(blocks))
 
         def work(_number: int) -> None:
-            for rows in blocks:
-                self._fill(out, segment, rows)
+            for number, rows in numbered:
+                met[number] = self._met(segment, rows)
 
         # The first block alone: a test of texts works out its answer for the whole segment once.
-        for rows in islice(blocks, 1):
-            self._fill(out, segment, rows)
-        run_on_threads(work, min(thread_count(), max(1, len(starts) - 1)))
+        for number, rows in islice(numbered, 1):
+            met[number] = self._met(segment, rows)
+        run_on_threads(work, min(thread_count(), max(1, len(blocks) - 1)))
+        count = sum(len(m.rows) if isinstance(m, Few) else np.count_nonzero(m) for m in met)
+        if count * FEW < segment.rows:
+            found = [
+                m.rows if isinstance(m, Few) else np.flatnonzero(m) + rows.start
+                for rows, m in zip(blocks, met, strict=True)
+            ]
+            return Few(np.concatenate([_NONE.rows, *found]))
+        out = np.zeros(segment.rows, bool)
+        for rows, m in zip(blocks, met, strict=True):
+            if isinstance(m, Few):
+                out[m.rows] = True
+            else:
+                out[rows] = m
         return out
 
-    def _fill(self, out: Mask, segment: Segment, rows: slice) -> None:
+    def _met(self, segment: Segment, rows: slice) -> Mask | Few:
         maybe = self._test.maybe(segment, rows)
-        if maybe is not None and np.count_nonzero(maybe) * SPARSE < len(maybe):
-            places = np.flatnonzero(maybe) + rows.start
-            if len(places):
-                out[places] = self._test.block(segment, places)
-        else:
-            out[rows] = self._test.block(segment, rows)
+        if maybe is None or np.count_nonzero(maybe) * SPARSE >= len(maybe):
+            return self._test.block(segment, rows)
+        places = np.flatnonzero(maybe) + rows.start
+        return Few(places[self._test.block(segment, places)])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.archive.columns import Column
-from terrahash.archive.filters import Filter
+from terrahash.archive.filters import Few, Filter
 from terrahash.archive.hits import Record
 from terrahash.archive.lookup import Needles
 from terrahash.archive.manifest import State
@@ -20,10 +20,6 @@ from terrahash.archive.segments import Segment
 from terrahash.codes import CodeLayout
 from terrahash.errors import InputError
 from terrahash.search import Cells, Matches, search
-
-# Where a filter keeps less than one row in this many, the codes that remain are copied together:
-# reading few rows beats testing a mask for every one.
-GATHER_BELOW = 8
 
 
 @dataclass(frozen=True)
@@ -128,19 +124,24 @@ class Snapshot:
         """Kinds of all columns, built-in ones first."""
         return {**BUILT_IN, **self.state.columns}
 
-    def mask(self, segment: Segment, condition: Filter | None) -> NDArray[np.bool_] | None:
-        """``(rows,) bool`` of the live rows that meet a condition, or None where all do."""
+    def select(self, segment: Segment, condition: Filter | None) -> NDArray[np.bool_] | Few | None:
+        """The live rows of a segment that meet a condition: a mask, few rows, or None for all."""
         alive = self.alive(segment)
         if condition is None:
             return alive
-        met = condition.mask(segment)
-        return met if alive is None else met & alive
+        met = condition.select(segment)
+        if alive is None:
+            return met
+        return Few(met.rows[alive[met.rows]]) if isinstance(met, Few) else met & alive
 
     def rows(self, condition: Filter | None = None) -> Iterator[tuple[Segment, NDArray[np.int64]]]:
         """Segments and their live rows that meet a condition, in the order of ids per group."""
         for segment in self.segments:
-            mask = self.mask(segment, condition)
-            rows = np.arange(segment.rows) if mask is None else np.flatnonzero(mask)
+            met = self.select(segment, condition)
+            if met is None:
+                rows = np.arange(segment.rows)
+            else:
+                rows = met.rows if isinstance(met, Few) else np.flatnonzero(met)
             if len(rows):
                 yield segment, rows
 
@@ -260,19 +261,18 @@ class Snapshot:
         origins: list[tuple[Segment, NDArray[np.int64] | None]] = []
         gathered = False
         for segment in group:
-            mask = self.mask(segment, condition)
-            chosen = None
-            if mask is not None:
-                count = int(np.count_nonzero(mask))
-                if not count:
-                    gathered = True
+            met = self.select(segment, condition)
+            if isinstance(met, Few):
+                gathered = True
+                if not len(met.rows):
                     continue
-                if count * GATHER_BELOW < segment.rows:
-                    chosen, mask = np.flatnonzero(mask), None
-                    gathered = True
-            chunks.append(segment.codes if chosen is None else segment.codes[chosen])
-            masks.append(mask)
-            origins.append((segment, chosen))
+                chunks.append(segment.codes[met.rows])
+                masks.append(None)
+                origins.append((segment, met.rows))
+            else:
+                chunks.append(segment.codes)
+                masks.append(met)
+                origins.append((segment, None))
         matches = search(
             chunks,
             queries,
