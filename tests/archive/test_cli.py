@@ -90,3 +90,15 @@ def test_verify_repair_and_compact(stored: str) -> None:
     assert call("repair", stored, "--json", code=1)["lost_rows"] == 5
     assert call("repair", stored) == "nothing to repair\n"
     call("verify", stored)
+
+
+def test_export_and_import(stored: str, tmp_path: Path) -> None:
+    target = str(tmp_path / "tiles.csv")
+    assert call("export", stored, target, "--where", "cloud > 10", "--json")["rows"] == 4
+    other = str(tmp_path / "other")
+    assert call("import", other, target, "--bits", "64", "--json")["rows"] == 4
+    with pytest.raises(TerrahashError, match="already"):
+        call("import", other, target)
+    assert call("import", other, target, "--on-conflict", "skip", "--json")["rows"] == 4
+    assert call("info", other, "--json")["tiles"] == 4
+    call("export", stored, str(tmp_path / "tiles.json"), code=1)

@@ -460,6 +460,7 @@ class Archive:
         bboxes: Values | None = None,
         windows: Values | None = None,
         columns: Mapping[str, Values] | None = None,
+        ids: Values | None = None,
         on_conflict: Conflict = "error",
     ) -> NDArray[np.int64]:
         """Store codes with what is known of their tiles; durable when it returns.
@@ -479,6 +480,8 @@ class Archive:
             bboxes: footprints ``(N, 4)``: west, south, east, north in degrees.
             windows: parts of the sources ``(N, 4)``: x, y, width, height in pixels.
             columns: more values by column name; a new name makes a new column.
+            ids: of your own choice instead of the next free ones: ascending, none below the next
+                free one. Not with tiles that are known already.
             on_conflict: what to do about a tile that is known already: ``"error"`` stores
                 nothing, ``"update"`` gives it the new code and values, ``"skip"`` leaves it.
 
@@ -507,30 +510,34 @@ class Archive:
             snapshot = self._snapshot
             built, kinds = build_columns(len(codes), snapshot.state.columns, given, columns or {})
             known = conflicts(snapshot, given, built, len(codes), on_conflict)
-            ids = np.arange(len(codes), dtype=np.int64) + snapshot.state.next_id
+            numbers = _new_ids(ids, len(codes), snapshot.state.next_id)
             if not len(codes):
-                return ids
+                return numbers
             if known is None:
-                self._commit(Table(ids, codes, built), kinds=kinds)
-                return ids
+                self._commit(Table(numbers, codes, built), kinds=kinds)
+                return numbers
+            if ids is not None:
+                raise InputError(
+                    "ids are given, but some tiles are known already", "leave out one of the two"
+                )
             fresh = known < 0
-            ids[fresh] = np.arange(int(fresh.sum())) + snapshot.state.next_id
-            ids[~fresh] = known[~fresh]
+            numbers[fresh] = np.arange(int(fresh.sum())) + snapshot.state.next_id
+            numbers[~fresh] = known[~fresh]
             new = np.flatnonzero(fresh)
-            table = Table(ids[new], codes[new], {n: c.take(new) for n, c in built.items()})
+            table = Table(numbers[new], codes[new], {n: c.take(new) for n, c in built.items()})
             dead: dict[int, NDArray[np.uint32]] = {}
             if on_conflict == "update":
                 order = np.flatnonzero(~fresh)
-                order = order[np.argsort(ids[order])]
-                old = Table.stored(snapshot, ids[order])
+                order = order[np.argsort(numbers[order])]
+                old = Table.stored(snapshot, numbers[order])
                 changes = {name: built[name].take(order) for name in built} | _cleared(
                     {**given, **(columns or {})}, built, kinds, len(order)
                 )
                 table = old.changed(codes[order], changes).followed_by(table)
-                dead = _dead_rows(snapshot, ids[order])
+                dead = _dead_rows(snapshot, numbers[order])
             if len(table.ids):
                 self._commit(table, dead=dead, kinds=kinds)
-            return ids
+            return numbers
 
     def upsert(self, codes: NDArray[np.uint8], **values: Any) -> NDArray[np.int64]:
         """:meth:`add_codes` that updates the tiles that are known already."""
@@ -960,6 +967,20 @@ def _ids(ids: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.int64]:
     except (ValueError, OverflowError):
         pass
     raise InputError("ids must be whole numbers", "give a list of the ids that the archive gave")
+
+
+def _new_ids(ids: Values | None, rows: int, next_id: int) -> NDArray[np.int64]:
+    if ids is None:
+        return np.arange(rows, dtype=np.int64) + next_id
+    numbers = _ids(ids)
+    if len(numbers) != rows:
+        raise InputError(f"{len(numbers)} ids for {rows} codes", "give one id for each code")
+    if rows and (numbers[0] < next_id or (np.diff(numbers) <= 0).any()):
+        raise InputError(
+            f"ids must ascend from {next_id}, the next free one; they are never used twice",
+            "leave the ids out, or keep yours as user ids",
+        )
+    return numbers
 
 
 def _dead_rows(snapshot: Snapshot, ids: NDArray[np.int64]) -> dict[int, NDArray[np.uint32]]:

@@ -14,6 +14,7 @@ from terrahash.errors import InputError
 
 if TYPE_CHECKING:
     from terrahash.archive import Archive, Record
+    from terrahash.archive.exchange import ExchangeReport
 
 app = typer.Typer(
     name="archive",
@@ -37,6 +38,10 @@ BBox = Annotated[
     typer.Option(metavar="W S E N", help="Footprints that meet this box, degrees."),
 ]
 After = Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later.")]
+Kind = Annotated[
+    str | None,
+    typer.Option("--format", help="geoparquet, stac, csv or numpy, if the name does not say."),
+]
 Before = Annotated[str | None, typer.Option(metavar="DATE", help="Taken before.")]
 
 
@@ -184,6 +189,67 @@ def compact(archive: Place, as_json: Json = False) -> None:
             "bytes": after.bytes,
         },
     )
+
+
+@app.command("export")
+def export_archive(
+    archive: Place,
+    target: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Ends in .parquet, .json, .csv, .npz or .npy.")
+    ],
+    kind: Kind = None,
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
+    as_json: Json = False,
+) -> None:
+    """Write tiles with their codes as GeoParquet, STAC items, CSV or NumPy arrays."""
+    from terrahash.archive.exchange import export_tiles
+
+    with _open(archive, "r") as opened:
+        report = export_tiles(
+            opened, target, kind=kind, where=where, bbox=bbox, after=after, before=before
+        )
+    _tell_exchange(report, as_json)
+
+
+@app.command("import")
+def import_file(
+    archive: Place,
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="GeoParquet, STAC items, CSV or NumPy arrays.")
+    ],
+    kind: Kind = None,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="Bits of a code in all, for a new archive where the file says nothing."),
+    ] = None,
+    label_bits: Annotated[int, typer.Option(help="How many of them are label bits.")] = 0,
+    label_weight: Annotated[float, typer.Option(help="What a label bit counts.")] = 1.0,
+    on_conflict: Annotated[
+        str, typer.Option(help="For tiles that are known already: error, skip or update.")
+    ] = "error",
+    as_json: Json = False,
+) -> None:
+    """Add tiles with their codes from a file; makes the archive where there is none."""
+    from terrahash.archive.exchange import import_tiles
+    from terrahash.codes import CodeLayout
+
+    layout = None if bits is None else CodeLayout(bits - label_bits, label_bits, label_weight)
+    report = import_tiles(archive, source, kind=kind, layout=layout, on_conflict=on_conflict)
+    _tell_exchange(report, as_json)
+
+
+def _tell_exchange(report: ExchangeReport, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        typer.echo(f"rows: {report.rows}, skipped: {report.skipped}")
+    for reason in report.reasons:
+        typer.echo(f"skipped {reason}", err=True)
+    if report.skipped:
+        raise typer.Exit(PARTLY)
 
 
 def _open(path: Path, mode: Any) -> Archive:
