@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 from unittest.mock import patch
 
@@ -198,3 +200,163 @@ def test_refuses_what_it_cannot_search() -> None:
         search([codes], codes, layout, k=1, magnitudes=np.ones((3, 2), np.float32))
     with pytest.raises(InputError, match="not negative"):
         search([codes], codes, layout, k=1, magnitudes=np.full((3, 16), -1, np.float32))
+
+
+def clustered(
+    rng: np.random.Generator, n: int, flip: float, layout: CodeLayout
+) -> NDArray[np.uint8]:
+    centres = rng.integers(0, 2, (max(1, n // 500), layout.bits), dtype=np.uint8)
+    bits = centres[rng.integers(0, len(centres), n)]
+    return pack(bits ^ (rng.random(bits.shape) < flip))
+
+
+@pytest.mark.parametrize("flip", [0.0, 0.05, 0.5])
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_cells_and_scan_agree_at_size(flip: float, asymmetric: bool) -> None:
+    rng = np.random.default_rng(5)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 60_000, flip, layout)
+    alive = rng.random(len(codes)) < 0.9
+    queries = codes[::2000]
+    magnitudes = rng.random((len(queries), 64)).astype(np.float32) if asymmetric else None
+    cells = build_cells([codes[:50_000]], layout)
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        for masks in (None, [alive]):
+            for k, radius in ((20, None), (None, 6.0)):
+                found = [
+                    search(
+                        [codes],
+                        queries,
+                        layout,
+                        k=k,
+                        radius=radius,
+                        masks=masks,
+                        magnitudes=magnitudes,
+                        cells=choice,
+                    )
+                    for choice in (None, cells)
+                ]
+                for scanned, celled in zip(*found, strict=True):
+                    np.testing.assert_array_equal(scanned.rows, celled.rows)
+                    np.testing.assert_array_equal(scanned.distances, celled.distances)
+                    assert scanned.ties == celled.ties
+                    assert scanned.way == "scan"
+                    if masks is None and k and not flip:
+                        assert celled.way == "cells"
+                        assert celled.share_read < 0.5
+
+
+def test_uniform_codes_are_scanned() -> None:
+    rng = np.random.default_rng(6)
+    layout = CodeLayout(64)
+    codes = rng.integers(0, 256, (40_000, 8), dtype=np.uint8)
+    cells = build_cells([codes], layout)
+    queries = rng.integers(0, 256, (40, 8), dtype=np.uint8)
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        for query in queries:
+            (matches,) = search([codes], query[None], layout, k=20, cells=cells)
+            assert matches.way == "scan"
+        assert {m.way for m in search([codes], queries, layout, k=20, cells=cells)} == {"scan"}
+
+
+def test_all_equal_codes_tie() -> None:
+    codes = np.zeros((30_000, 8), np.uint8)
+    layout = CodeLayout(64)
+    cells = build_cells([codes], layout)
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        (matches,) = search([codes], codes[:1], layout, k=3, cells=cells)
+        (all_ties,) = search([codes], codes[:1], layout, k=3, cells=cells, ties=True)
+    assert matches.rows.tolist() == [0, 1, 2]
+    assert matches.ties == len(all_ties) == 30_000
+    assert len(cells.codes) == 1
+
+
+@pytest.mark.parametrize("bit", [0, 7, 63])
+def test_flipping_a_bit_everywhere_changes_nothing(bit: int) -> None:
+    rng = np.random.default_rng(bit)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 5000, 0.1, layout)
+    flip = np.zeros((1, 64), np.uint8)
+    flip[0, bit] = 1
+    before = search([codes], codes[:20], layout, k=30)
+    after = search([codes ^ pack(flip)], codes[:20] ^ pack(flip), layout, k=30)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.rows, other.rows)
+        np.testing.assert_array_equal(one.distances, other.distances)
+
+
+def test_permuting_bits_changes_nothing() -> None:
+    rng = np.random.default_rng(8)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 5000, 0.1, layout)
+    order = rng.permutation(64)
+    magnitudes = rng.random((20, 64)).astype(np.float32)
+    moved = pack(unpack(codes, 64)[:, order])
+    before = search([codes], codes[:20], layout, k=30, magnitudes=magnitudes)
+    after = search([moved], moved[:20], layout, k=30, magnitudes=magnitudes[:, order])
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.rows, other.rows)
+
+
+def test_permuting_rows_permutes_the_answer() -> None:
+    rng = np.random.default_rng(9)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 5000, 0.1, layout)
+    order = rng.permutation(len(codes))
+    before = search([codes], codes[:20], layout, radius=12)
+    after = search([codes[order]], codes[:20], layout, radius=12)
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(one.distances, other.distances)
+        assert set(one.rows.tolist()) == set(order[other.rows].tolist())
+
+
+def test_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(10)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 1_000_000, 0.0, layout)
+    answers = []
+    for threads in ("1", "2", "7"):
+        monkeypatch.setenv("TERRAHASH_THREADS", threads)
+        with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+            answers.append(search([codes], codes[:5], layout, k=50))
+    for other in answers[1:]:
+        for one, two in zip(answers[0], other, strict=True):
+            np.testing.assert_array_equal(one.rows, two.rows)
+            assert one.ties == two.ties
+
+
+def test_cells_refuse_what_does_not_fit() -> None:
+    rng = np.random.default_rng(11)
+    layout = CodeLayout(64)
+    codes = clustered(rng, 1000, 0.1, layout)
+    cells = build_cells([codes], layout)
+    with pytest.raises(InputError, match="cells are of 1000 rows"):
+        search([codes[:500]], codes[:1], layout, k=1, cells=cells)
+    arrays = cells.to_arrays()
+    with pytest.raises(InputError, match="lack the arrays rings"):
+        Cells.from_arrays({k: v for k, v in arrays.items() if k != "rings"}, layout)
+    with pytest.raises(InputError, match="do not fit"):
+        Cells.from_arrays(arrays | {"codes": arrays["codes"][:-1]}, layout)
+
+
+def test_search_leaves_the_interpreter_free() -> None:
+    rng = np.random.default_rng(12)
+    codes = rng.integers(0, 256, (4_000_000, 8), dtype=np.uint8)
+    layout = CodeLayout(64)
+    ticks = 0
+    done = threading.Event()
+
+    def count() -> None:
+        nonlocal ticks
+        while not done.is_set():
+            ticks += 1
+            time.sleep(0)
+
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        search([codes], codes[:1], layout, k=20)
+        counter = threading.Thread(target=count)
+        counter.start()
+        search([codes], codes[:200], layout, k=20)
+        done.set()
+        counter.join()
+    assert ticks > 20

@@ -3,5 +3,6 @@
 from terrahash.search.cells import Cells, build_cells
 from terrahash.search.engine import search
 from terrahash.search.matches import Matches
+from terrahash.search.refine import RefinedQuery, refine
 
-__all__ = ["Cells", "Matches", "build_cells", "search"]
+__all__ = ["Cells", "Matches", "RefinedQuery", "build_cells", "refine", "search"]

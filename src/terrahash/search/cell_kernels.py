@@ -32,12 +32,14 @@ from terrahash.search.ranking import DISTANCE_BITS
 CLASSES = 256
 # A piece of a cell takes as long to begin with as so many codes to read.
 PIECE_COST = 150
+# The cost left is estimated from every so many-th cell.
+COST_STRIDE = 32
 # Looking up a row and whether a mask allows it takes as long as so many codes to read.
 ROW_COST = 16
 # A block of a cell's codes: pieces are short.
 BLOCK_CODES = 256
 # What a query reads before it is decided whether the cells are worth the rest.
-TRIAL_SHARE = 64
+TRIAL_SHARE = 256
 LEAST_TRIAL = 1 << 12
 
 # The addresses of the arrays of cells.
@@ -58,6 +60,7 @@ _TOPK = types.void(
     types.int64,  # centres
     types.int64[:, ::1],  # nearest that a ring's codes can be to their centre, in the rank's unit
     types.int64[:, ::1],  # farthest
+    types.int64,  # width of a ring where that says it all, or 0
     types.int64[:, ::1],  # masks: first row and address of each chunk's, none if there is none
     types.int64,  # allowance: codes that may be read before the scan is cheaper
     types.int64[:, ::1],  # keys
@@ -110,17 +113,26 @@ def _offer_rows(starts, code_rows, code, masks, chunks, result, key):
 
 
 @njit
-def _piece(first_rings, rings, cell, away, limit, nearest, farthest):
-    """The codes of a cell that can be within a limit: where they begin and end."""
+def _piece(first_rings, rings, cell, away, limit, nearest, farthest, width):
+    """The codes of a cell that can be within a limit: where they begin and end.
+
+    With a width above 0 ring r holds distances from r * width; else ``nearest`` and ``farthest``
+    tell, at the address of each, what the codes of a ring can be from their centre.
+    """
     first = types.int64(load(first_rings, cell, 32))
     high = types.int64(load(first_rings, cell + 1, 32)) - first - 1
     if high == 0 or number_at(farthest, high - 1) < away - limit:
         return 0, 0
     low = 0
-    while number_at(farthest, low) < away - limit:
-        low += 1
-    while high > low and number_at(nearest, high - 1) > away + limit:
-        high -= 1
+    if width > 0:
+        if away > limit:
+            low = min(high, (away - limit) // width)
+        high = min(high, (away + limit) // width + 1)
+    else:
+        while number_at(farthest, low) < away - limit:
+            low += 1
+        while high > low and number_at(nearest, high - 1) > away + limit:
+            high -= 1
     start = types.int64(load(rings, first + low, 32))
     return start, types.int64(load(rings, first + high, 32))
 
@@ -163,6 +175,7 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
         centres_count,
         all_nearest,
         all_farthest,
+        ring_width,
         masks,
         allowance,
         keys,
@@ -210,17 +223,19 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                 if count + looked * ROW_COST >= trial and not tried:
                     tried = True
                     cost = 0
-                    for later in range(place, centres_count):
+                    for later in range(place, centres_count, COST_STRIDE):
                         begin, end = _piece(
                             first_rings, rings, order[later], away[order[later]], limit,
-                            nearest, farthest,
+                            nearest, farthest, ring_width,
                         )  # fmt: skip
                         if begin < end:
-                            cost += end - begin + PIECE_COST
+                            cost += COST_STRIDE * (end - begin + PIECE_COST)
                     if cost > allowance:
                         count = ~count
                         break
-                begin, end = _piece(first_rings, rings, cell, away[cell], limit, nearest, farthest)
+                begin, end = _piece(
+                    first_rings, rings, cell, away[cell], limit, nearest, farthest, ring_width
+                )
                 count += end - begin
                 for start in range(begin, end, BLOCK_CODES):
                     stop = min(start + BLOCK_CODES, end)

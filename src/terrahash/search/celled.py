@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,50 @@ from terrahash.search.ranking import Question
 from terrahash.search.scan import Ranked, merge_ranked, mode_of, score_arguments
 from terrahash.search.workers import run_on_threads, thread_count
 
-# The cells answer if what they leave to be read is at most this share of what the scan reads; a
-# batch is compared with a scan that reads the codes once for all its queries.
-WORTHWHILE = 0.7
-WORTHWHILE_IN_BATCH = 0.15
-BATCH = 8
+# The cells answer if what they leave to be read is at most this share of the rows. Their pieces
+# take about three times as long to read, code by code, as the scan, and in a batch, where the scan
+# reads the codes once for all queries, or for asymmetric scores about six times.
+WORTHWHILE = 0.3
+WORTHWHILE_ELSE = 0.15
+# So many queries of a large batch go first: if all of them give up, the others do not try.
+PROBES = 8
+# After so many failures in a row, only one query in so many tries the cells again.
+FAILURES = 8
+RETRY_EVERY = 16
+
+
+Kind = tuple[bool, bool, bool]
+"""Whether queries are asymmetric, filtered, and many."""
+
+
+class Luck:
+    """How queries of each kind have lately fared with some cells.
+
+    It decides what is tried first, never the answer, so threads may race for it.
+    """
+
+    def __init__(self) -> None:
+        self._failures: dict[Kind, int] = {}
+
+    def worth_a_try(self, kind: Kind) -> bool:
+        """Whether to try the cells: after a row of failures only now and then."""
+        failures = self._failures.get(kind, 0)
+        if failures < FAILURES or failures % RETRY_EVERY == 0:
+            return True
+        self._failures[kind] = failures + 1
+        return False
+
+    def note(self, kind: Kind, *, success: bool) -> None:
+        """Remember how a try ended."""
+        self._failures[kind] = 0 if success else self._failures.get(kind, 0) + 1
+
+
+_luck: WeakKeyDictionary[Cells, Luck] = WeakKeyDictionary()
+
+
+def luck_of(cells: Cells) -> Luck:
+    """The memory of how queries fared with these cells in this process."""
+    return _luck.setdefault(cells, Luck())
 
 
 def usable(cells: Cells | None, question: Question) -> bool:
@@ -45,6 +85,24 @@ def cells_topk(
     Returns:
         Answers, ``None`` where a query gave up because the scan is cheaper, and codes read.
     """
+    count = len(question.queries)
+    if count <= 4 * PROBES:
+        return _searched(cells, question, masks, lengths)
+    first = question.select(range(PROBES), question.k)
+    answers, read = _searched(cells, first, masks, lengths)
+    if all(answer is None for answer in answers):
+        return [None] * count, np.concatenate([read, np.zeros(count - PROBES, np.int64)])
+    others = question.select(range(PROBES, count), question.k)
+    more_answers, more_read = _searched(cells, others, masks, lengths)
+    return answers + more_answers, np.concatenate([read, more_read])
+
+
+def _searched(
+    cells: Cells,
+    question: Question,
+    masks: Sequence[NDArray[np.bool_] | None],
+    lengths: Sequence[int],
+) -> tuple[list[Ranked | None], NDArray[np.int64]]:
     layout, queries = question.layout, question.queries
     k = min(question.k or 0, cells.size)
     mode = mode_of(layout) if question.asymmetric is None else ASYMMETRIC
@@ -52,7 +110,8 @@ def cells_topk(
     planes, shift, tables = score_arguments(question)
     nearest, farthest = _ring_bounds(cells, question)
     table, owners = _mask_table(masks, lengths)
-    worthwhile = WORTHWHILE if len(queries) < BATCH else WORTHWHILE_IN_BATCH
+    single = len(queries) == 1 and question.asymmetric is None
+    worthwhile = WORTHWHILE if single else WORTHWHILE_ELSE
     keys = np.full((len(queries), k), NO_KEY, np.int64)
     rows = np.full((len(queries), k), NO_KEY, np.int64)
     dropped = np.zeros(len(queries), np.int64)
@@ -79,6 +138,7 @@ def cells_topk(
             len(cells.centres),
             nearest,
             farthest,
+            cells.width if question.asymmetric is None else 0,
             table,
             int(cells.size * worthwhile),
             keys,

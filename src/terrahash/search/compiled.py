@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.search.celled import cells_topk, usable
+from terrahash.search.celled import cells_topk, luck_of, usable
 from terrahash.search.cells import Cells
 from terrahash.search.chunks import gather
 from terrahash.search.matches import Matches
@@ -78,10 +78,14 @@ class _Search:
     def _topk(self, question: Question) -> list[_Answer]:
         cells, k = self._cells, question.k or 0
         if cells is None or not usable(cells, question):
-            return [
-                _Answer(answer, "scan", self._size) for answer in scan_topk(self._all, question)
-            ]
+            return self._scanned(question)
+        filtered = any(mask is not None for mask in self._masks)
+        kind = question.asymmetric is not None, filtered, len(question.queries) > 1
+        luck = luck_of(cells)
+        if not luck.worth_a_try(kind):
+            return self._scanned(question)
         answers, read = cells_topk(cells, question, self._masks, self._lengths)
+        luck.note(kind, success=any(answer is not None for answer in answers))
         kept = {number: answer for number, answer in enumerate(answers) if answer is not None}
         left = [number for number, answer in enumerate(answers) if answer is None]
         found = {
@@ -99,6 +103,9 @@ class _Search:
                 merged = merge_parts([answer, ranked], k)
                 found[number] = _Answer(merged, "cells", int(read[number]) + newer.rows)
         return [found[number] for number in range(len(question.queries))]
+
+    def _scanned(self, question: Question) -> list[_Answer]:
+        return [_Answer(answer, "scan", self._size) for answer in scan_topk(self._all, question)]
 
     def _newer(self, cells: Cells) -> Ranges:
         """The rows that came after the cells were built."""
