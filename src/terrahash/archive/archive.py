@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive import celling, merging
-from terrahash.archive.checking import ENCODER, SEGMENTS, Verification, verify
-from terrahash.archive.columns import Column, absent_column
-from terrahash.archive.conflicts import Conflict, conflicts
-from terrahash.archive.files import Files, WriterLock, explained
+from terrahash.archive.changes import Ids, Values, addition, deletion, update, whole_ids
+from terrahash.archive.checking import ENCODER, Verification, verify
+from terrahash.archive.conflicts import Conflict
+from terrahash.archive.files import Files
 from terrahash.archive.filters import Filter
 from terrahash.archive.hits import Hits, Record
-from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
+from terrahash.archive.manifest import NAME
 from terrahash.archive.repairing import Repair, repair
-from terrahash.archive.schema import (
-    BBOX,
-    BUILT_IN,
-    WINDOW,
-    build_columns,
-    check_kind,
-    check_name,
-)
-from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, SegmentWriter, segment_path
+from terrahash.archive.schema import check_kind, check_name
 from terrahash.archive.snapshot import Snapshot
-from terrahash.archive.writing import Table, write_table
+from terrahash.archive.store import Store
 from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import ArchiveError, InputError
 
@@ -43,15 +31,8 @@ if TYPE_CHECKING:
     from terrahash.encoder import Encoder
 
 Mode: TypeAlias = Literal["r", "a"]
-Values: TypeAlias = Sequence[Any] | NDArray[Any]
-BBox: TypeAlias = tuple[float, float, float, float]
 
-# A reader whose segments vanish under it while it opens them starts over; each time a merge was
-# faster than it, which does not happen this often.
-READ_ATTEMPTS = 100
 DEFAULT_K = 20
-
-_log = logging.getLogger("terrahash.archive")
 
 
 @dataclass(frozen=True)
@@ -115,26 +96,8 @@ class Archive:
         self.path = Path(path)
         self.mode = mode
         self._files = files or Files()
-        self._mutex = threading.RLock()
         self._encoder: Encoder | None = None
-        if not (self.path / NAME).is_file():
-            raise not_an_archive(self.path)
-        self._lock = WriterLock(self.path) if mode == "a" else None
-        try:
-            self._manifest = Manifest(self.path, writable=mode == "a", files=self._files)
-            try:
-                self._read_meta()
-                self._snapshot = self._load(None)
-                if mode == "a":
-                    self._sweep()
-            except BaseException:
-                self._manifest.close()
-                raise
-        except BaseException:
-            if self._lock is not None:
-                self._lock.release()
-            raise
-        self._closed = False
+        self._store = Store(self.path, writable=mode == "a", files=self._files)
 
     @classmethod
     def create(
@@ -162,53 +125,28 @@ class Archive:
             from terrahash.encoder import Encoder
 
             encoder = Encoder.load(encoder_folder)
-        return cls._create(Path(path), layout, encoder, encoder_fingerprint, files or Files())
-
-    @classmethod
-    def _create(
-        cls,
-        path: Path,
-        layout: CodeLayout,
-        encoder: Encoder | None,
-        fingerprint: str,
-        files: Files,
-    ) -> Archive:
-        ours = {SEGMENTS, ENCODER, "archive.lock", NAME + ".new"}
-        if path.exists() and (
-            not path.is_dir() or any(entry.name not in ours for entry in path.iterdir())
-        ):
-            raise ArchiveError(
-                f"{path} exists and is not an empty folder", "choose another place for the archive"
-            )
-        if encoder is not None:
-            fingerprint = encoder.fingerprint
-        created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        with explained(path, "creating it"):
-            (path / SEGMENTS).mkdir(parents=True, exist_ok=True)
-            lock = WriterLock(path)
-            try:
-                if encoder is not None:
-                    encoder.save(path / ENCODER, weights=False)
-                    _sync_tree(path / ENCODER, files)
-                Manifest.create(path, meta_of(layout.to_json(), fingerprint, created), files)
-                files.sync_folder(path.parent)
-            finally:
-                lock.release()
+        files = files or Files()
+        Store.create(Path(path), layout, encoder, encoder_fingerprint, files)
         return cls(path, "a", files=files)
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
-        """The present state; it stays as it is whatever happens to the archive later."""
-        self.refresh()
-        return self._snapshot
+    @property
+    def layout(self) -> CodeLayout:
+        """The layout of the codes."""
+        return self._store.layout
 
-    def refresh(self) -> None:
-        """See what another process has written; every call of a reader does so by itself."""
-        with self._mutex:
-            self._check_open()
-            if self._lock is None and self._manifest.version() != self._snapshot.state.version:
-                self._snapshot = self._load(self._snapshot)
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Fingerprint of the encoder that makes the codes; empty where there is none."""
+        return self._store.encoder_fingerprint
+
+    def snapshot(self) -> Snapshot:
+        """The present state; it stays as it is whatever happens to the archive later.
+
+        A reader sees what another process has written as soon as it asks anything.
+        """
+        return self._store.snapshot()
 
     def __len__(self) -> int:
         return len(self.snapshot())
@@ -227,11 +165,15 @@ class Archive:
                 )
             from terrahash.encoder import Encoder
 
-            self._use_encoder(Encoder.load(self.path / ENCODER))
-        assert self._encoder is not None  # noqa: S101 - set just above
-        return self._encoder
+            self.use_encoder(Encoder.load(self.path / ENCODER))
+        return cast("Encoder", self._encoder)
 
-    def _use_encoder(self, encoder: Encoder) -> None:
+    def use_encoder(self, encoder: Encoder) -> None:
+        """Answer image queries with an encoder that is loaded already.
+
+        Raises:
+            ArchiveError: if it is not the one that made the archive's codes.
+        """
         if encoder.fingerprint != self.encoder_fingerprint:
             raise ArchiveError(
                 f"{self.path} holds codes of encoder {self.encoder_fingerprint or 'unknown'}, "
@@ -243,9 +185,6 @@ class Archive:
     def info(self) -> ArchiveInfo:
         """What the archive is and holds."""
         snapshot = self.snapshot()
-        size = sum(segment.footer.size for segment in snapshot.all_segments)
-        size += sum(f.stat().st_size for f in self.path.glob(NAME + "*"))
-        size += sum(f.stat().st_size for f in self.path.glob(celling.FOLDER + "/*"))
         rows = sum(segment.rows for segment in snapshot.segments)
         return ArchiveInfo(
             path=str(self.path),
@@ -255,12 +194,12 @@ class Archive:
             label_bits=self.layout.label_bits,
             label_weight=self.layout.label_weight,
             encoder=self.encoder_fingerprint,
-            bytes=size,
+            bytes=self._store.bytes(),
             deleted=sum(map(len, snapshot.dead.values())),
             segments=len(snapshot.all_segments),
             cells=snapshot.cells.cells.size / rows if snapshot.cells and rows else 0.0,
             columns=snapshot.state.columns,
-            created=self._manifest.meta["created"],
+            created=self._store.created,
             version=snapshot.state.version,
         )
 
@@ -276,21 +215,21 @@ class Archive:
         snapshot = self.snapshot()
         return snapshot.ids(Filter.of(snapshot.kinds(), where, bbox, after, before))
 
-    def records(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> list[Record]:
+    def records(self, ids: Ids) -> list[Record]:
         """What is known of tiles.
 
         Raises:
             InputError: if an id is not in the archive.
         """
-        return self.snapshot().records(_ids(ids))
+        return self.snapshot().records(whole_ids(ids))
 
-    def codes(self, ids: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    def codes(self, ids: Ids) -> NDArray[np.uint8]:
         """``(n, nbytes) uint8`` codes of tiles.
 
         Raises:
             InputError: if an id is not in the archive.
         """
-        return self.snapshot().codes(_ids(ids))
+        return self.snapshot().codes(whole_ids(ids))
 
     def source_states(
         self, sources: Sequence[str]
@@ -504,40 +443,11 @@ class Archive:
             "bbox": bboxes,
             "window": windows,
         }
-        with self._mutex:
-            self._check_writable()
-            check_codes(codes, self.layout)
-            snapshot = self._snapshot
-            built, kinds = build_columns(len(codes), snapshot.state.columns, given, columns or {})
-            known = conflicts(snapshot, given, built, len(codes), on_conflict)
-            numbers = _new_ids(ids, len(codes), snapshot.state.next_id)
-            if not len(codes):
-                return numbers
-            if known is None:
-                self._commit(Table(numbers, codes, built), kinds=kinds)
-                return numbers
-            if ids is not None:
-                raise InputError(
-                    "ids are given, but some tiles are known already", "leave out one of the two"
-                )
-            fresh = known < 0
-            numbers[fresh] = np.arange(int(fresh.sum())) + snapshot.state.next_id
-            numbers[~fresh] = known[~fresh]
-            new = np.flatnonzero(fresh)
-            table = Table(numbers[new], codes[new], {n: c.take(new) for n, c in built.items()})
-            dead: dict[int, NDArray[np.uint32]] = {}
-            if on_conflict == "update":
-                order = np.flatnonzero(~fresh)
-                order = order[np.argsort(numbers[order])]
-                old = Table.stored(snapshot, numbers[order])
-                changes = {name: built[name].take(order) for name in built} | _cleared(
-                    {**given, **(columns or {})}, built, kinds, len(order)
-                )
-                table = old.changed(codes[order], changes).followed_by(table)
-                dead = _dead_rows(snapshot, numbers[order])
-            if len(table.ids):
-                self._commit(table, dead=dead, kinds=kinds)
-            return numbers
+        with self._writing() as snapshot:
+            change = addition(snapshot, codes, given, columns or {}, ids, on_conflict)
+            if not change.is_empty:
+                self._store.commit(change)
+            return change.ids
 
     def upsert(self, codes: NDArray[np.uint8], **values: Any) -> NDArray[np.int64]:
         """:meth:`add_codes` that updates the tiles that are known already."""
@@ -545,7 +455,7 @@ class Archive:
 
     def update(
         self,
-        ids: Sequence[int] | NDArray[np.integer[Any]],
+        ids: Ids,
         *,
         codes: NDArray[np.uint8] | None = None,
         sources: Values | None = None,
@@ -584,40 +494,16 @@ class Archive:
             "bbox": bboxes,
             "window": windows,
         }
-        with self._mutex:
-            self._check_writable()
-            numbers = _ids(ids)
-            snapshot = self._snapshot
-            if len(np.unique(numbers)) != len(numbers):
-                raise InputError("an id is given twice", "give each id once")
-            if not len(numbers):
-                return 0
-            snapshot.codes(numbers)
-            if codes is not None:
-                check_codes(codes, self.layout)
-                if len(codes) != len(numbers):
-                    raise InputError(
-                        f"{len(codes)} codes for {len(numbers)} ids", "give one code for each id"
-                    )
-            built, kinds = build_columns(len(numbers), snapshot.state.columns, given, columns or {})
-            taken = conflicts(snapshot, given, built, len(numbers), "update")
-            if taken is not None and ((taken >= 0) & (taken != numbers)).any():
-                raise InputError(
-                    "a source or user id given here belongs to another tile", "give each once"
-                )
-            order = np.argsort(numbers)
-            changes: dict[str, Column] = {name: built[name].take(order) for name in built}
-            changes |= _cleared({**given, **(columns or {})}, built, kinds, len(order))
-            table = Table.stored(snapshot, numbers[order]).changed(
-                None if codes is None else codes[order], changes
-            )
-            self._commit(table, dead=_dead_rows(snapshot, numbers), kinds=kinds)
-            return len(numbers)
+        with self._writing() as snapshot:
+            change = update(snapshot, ids, codes, given, columns or {})
+            if not change.is_empty:
+                self._store.commit(change)
+            return len(change.ids)
 
     def delete(
         self,
         *,
-        ids: Sequence[int] | NDArray[np.integer[Any]] | None = None,
+        ids: Ids | None = None,
         where: str | None = None,
         bbox: Sequence[float] | None = None,
         after: Any = None,
@@ -635,21 +521,12 @@ class Archive:
         Raises:
             InputError: if nothing says what to delete.
         """
-        with self._mutex:
-            self._check_writable()
-            snapshot = self._snapshot
+        with self._writing() as snapshot:
             condition = Filter.of(snapshot.kinds(), where, bbox, after, before)
-            if (ids is None) == (condition is None):
-                raise InputError(
-                    "delete needs either ids or a filter", "say what to delete, in one way"
-                )
-            if ids is not None:
-                dead = _dead_rows(snapshot, np.unique(_ids(ids)))
-            else:
-                dead = {s.seq: rows.astype(np.uint32) for s, rows in snapshot.rows(condition)}
-            if dead:
-                self._commit(None, dead=dead)
-            return sum(map(len, dead.values()))
+            change = deletion(snapshot, ids, condition)
+            if not change.is_empty:
+                self._store.commit(change)
+            return sum(map(len, change.dead.values()))
 
     def add_column(self, name: str, kind: str) -> None:
         """Declare a column before it has values.
@@ -657,17 +534,14 @@ class Archive:
         Raises:
             InputError: if the name is taken or the kind unknown.
         """
-        with self._mutex:
-            self._check_writable()
-            check_name(name)
-            check_kind(kind)
-            state = self._snapshot.state
-            if state.columns.get(name, kind) != kind:
-                raise InputError(
-                    f"column '{name}' is of kind {state.columns[name]}", "choose another name"
-                )
-            after = self._manifest.commit(state, columns={**state.columns, name: kind})
-            self._advance(after, self._snapshot.all_segments)
+        check_name(name)
+        check_kind(kind)
+        with self._writing() as snapshot:
+            known = snapshot.state.columns
+            if known.get(name, kind) != kind:
+                raise InputError(f"column '{name}' is of kind {known[name]}", "choose another name")
+            if name not in known:
+                self._store.set_columns({**known, name: kind})
 
     def compact(self, *, progress: Callable[[float], None] | None = None) -> None:
         """Rewrite the archive as few large segments without deleted rows, ordered into cells.
@@ -677,45 +551,27 @@ class Archive:
         Args:
             progress: called now and then with the share of the cells that is built, 0 to 1.
         """
-        with self._mutex:
-            self._check_writable()
-            snapshot = self._snapshot
-            tidy = not snapshot.dead and len(snapshot.groups) <= 1
-            if not tidy or len(snapshot.all_segments) > -(-len(snapshot) // MAX_ROWS):
-                self._merge(snapshot.all_segments)
-            self.build_cells(progress=progress)
+        with self._writing():
+            self._store.compact()
+        self.build_cells(progress=progress)
 
     def build_cells(self, *, progress: Callable[[float], None] | None = None) -> bool:
         """Order the present codes into cells, which makes their search sub-linear.
 
         Codes that are added later are scanned beside the cells. Needs about 40 bytes of memory a
-        code while it runs.
+        code while it runs; other threads go on reading and writing.
 
         Args:
-            progress: called now and then with the share done, 0 to 1.
+            progress: called now and then with the share done, 0 to 1; what it raises ends it.
 
         Returns:
             Whether there are cells now; few codes are searched faster without.
         """
-        with self._mutex:
-            self._check_writable()
-            snapshot = self._snapshot
-            stored = snapshot.cells
-            covered = tuple(s.seq for s in (snapshot.groups[0] if snapshot.groups else []))
-            if stored is not None and stored.covers == covered:
-                return True
-            with explained(self.path, "building cells"):
-                noted = celling.build(snapshot, self.path, self._files, progress)
-                if noted is None:
-                    return False
-                after = self._manifest.commit(snapshot.state, cells=noted)
-                self._advance(after, snapshot.all_segments)
-                celling.sweep(self.path, after.cells, self._files)
-            return True
+        self._store.check_writable()
+        return self._store.build_cells(progress)
 
     def verify(self) -> Verification:
         """Check every checksum and count; see :func:`terrahash.archive.verify`."""
-        self._check_open()
         return verify(self.path)
 
     def repair(self) -> Repair:
@@ -723,22 +579,21 @@ class Archive:
 
         An archive that cannot even be opened is repaired with the function.
         """
-        with self._mutex:
-            self._check_writable()
-            self.close()
+        with self._writing():
+            self._store.close()
             report = repair(self.path, files=self._files)
-            self.__init__(self.path, "a", files=self._files)  # type: ignore[misc]
+            self._store = Store(self.path, writable=True, files=self._files)
             return report
 
     def close(self) -> None:
         """Let go of the files; another process may write then."""
-        with self._mutex:
-            if self._closed:
-                return
-            self._closed = True
-            self._manifest.close()
-            if self._lock is not None:
-                self._lock.release()
+        self._store.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Snapshot]:
+        with self._store.mutex:
+            self._store.check_writable()
+            yield self._store.snapshot()
 
     def __enter__(self) -> Archive:
         return self
@@ -753,162 +608,6 @@ class Archive:
 
     def __repr__(self) -> str:
         return f"Archive({str(self.path)!r}, mode={self.mode!r}, bits={self.layout.bits})"
-
-    # -- the machinery ---------------------------------------------------------------------------
-
-    @property
-    def _folder(self) -> Path:
-        return self.path / SEGMENTS
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ArchiveError(f"{self.path} is closed", "open it again")
-
-    def _check_writable(self) -> None:
-        self._check_open()
-        if self._lock is None:
-            raise ArchiveError(f"{self.path} is open for reading", "open it with mode='a'")
-
-    def _described(self, kinds: Mapping[str, str]) -> dict[str, Any]:
-        return {
-            "layout": self.layout.to_json(),
-            "encoder_fingerprint": self.encoder_fingerprint,
-            "created": self._manifest.meta["created"],
-            "columns": dict(kinds),
-        }
-
-    def _read_meta(self) -> None:
-        try:
-            self.layout = CodeLayout.from_json(json.loads(self._manifest.meta["layout"]))
-            self.encoder_fingerprint = self._manifest.meta["encoder_fingerprint"]
-        except (KeyError, ValueError, TypeError, InputError) as error:
-            raise self._contradicted(f"layout or encoder ({error})") from None
-
-    def _contradicted(self, what: str) -> ArchiveError:
-        return ArchiveError(
-            f"{self.path}: archive.sqlite is damaged: {what}",
-            f"see what is lost with: terrahash archive repair {self.path}",
-        )
-
-    def _load(self, before: Snapshot | None) -> Snapshot:
-        opened = {} if before is None else {s.seq: s for s in before.all_segments}
-        for _ in range(READ_ATTEMPTS):
-            state = self._manifest.state({seq: s.footer for seq, s in opened.items()})
-            try:
-                with explained(self.path, "opening its segments"):
-                    for seq, footer in state.segments.items():
-                        if seq not in opened:
-                            opened[seq] = Segment.open(self._folder, footer)
-            except ArchiveError as error:
-                if not isinstance(error.__cause__, FileNotFoundError):
-                    raise
-                if self._manifest.version() == state.version:
-                    raise ArchiveError(
-                        f"{self.path}: {error.__cause__.filename} is missing",
-                        f"keep what is sound with: terrahash archive repair {self.path}",
-                    ) from None
-                continue
-            layout = self.layout.to_json()
-            if any(f.archive.get("layout") != layout for f in state.segments.values()):
-                raise self._contradicted("its layout of codes is not that of its segments")
-            cells = before.cells if before is not None else None
-            if before is None or state.cells != before.state.cells:
-                cells = celling.load(self.path, state.cells, self.layout)
-            segments = [opened[seq] for seq in state.segments]
-            return Snapshot(state, segments, self.layout, cells)
-        raise ArchiveError(f"{self.path} changes faster than it can be read", "try again")
-
-    def _advance(self, state: State, segments: Sequence[Segment]) -> None:
-        before = self._snapshot
-        cells = before.cells
-        if state.cells != before.state.cells:
-            cells = celling.load(self.path, state.cells, self.layout)
-        self._snapshot = Snapshot(state, segments, self.layout, cells)
-
-    def _sweep(self) -> None:
-        """Remove what the manifest does not name: leftovers of a write that was cut short."""
-        named = {segment_path(self._folder, seq) for seq in self._snapshot.state.segments}
-        with explained(self.path, "sweeping leftovers"):
-            for path in self._folder.glob("*" + SUFFIX):
-                if path not in named:
-                    self._files.remove(path)
-            celling.sweep(self.path, self._snapshot.state.cells, self._files)
-
-    def _commit(
-        self,
-        table: Table | None,
-        *,
-        dead: Mapping[int, NDArray[np.uint32]] | None = None,
-        kinds: Mapping[str, str] | None = None,
-    ) -> None:
-        state = self._snapshot.state
-        kinds = state.columns if kinds is None else kinds
-        if table is None:
-            empty = np.empty((0, self.layout.nbytes), np.uint8)
-            table = Table(np.empty(0, np.int64), empty, {})
-        next_id = max(state.next_id, int(table.ids[-1]) + 1 if len(table.ids) else 0)
-        seq = state.next_seq
-        path = segment_path(self._folder, seq)
-        with explained(self.path, "writing a segment"):
-            writer = SegmentWriter(self._files, path)
-            try:
-                ids, columns = write_table(writer, table)
-                for target, rows in (dead or {}).items():
-                    writer.add(f"dead.{target}", rows)
-                footer = writer.finish(
-                    seq=seq,
-                    ids=ids,
-                    next_id=next_id,
-                    columns=columns,
-                    archive=self._described(kinds),
-                )
-                segment = Segment.open(self._folder, footer)
-                after = self._manifest.commit(state, add=[footer], next_id=next_id, columns=kinds)
-            except BaseException:
-                if self._manifest_version() == state.version:
-                    writer.abandon()
-                raise
-        self._advance(after, [*self._snapshot.all_segments, segment])
-        self._merge_due()
-
-    def _manifest_version(self) -> int:
-        try:
-            return self._manifest.version()
-        except ArchiveError:
-            return -1
-
-    def _merge_due(self) -> None:
-        """Merge what should be; the rows are durable already, so that failing costs only space."""
-        try:
-            while chosen := merging.due(self._snapshot):
-                self._merge(chosen)
-        except ArchiveError as error:
-            _log.warning("segments of %s were not merged: %s", self.path, error.message)
-
-    def _merge(self, chosen: Sequence[Segment]) -> None:
-        snapshot = self._snapshot
-        state = snapshot.state
-        with explained(self.path, "merging segments"):
-            footers = merging.merge(
-                snapshot,
-                chosen,
-                folder=self._folder,
-                files=self._files,
-                seq=state.next_seq,
-                archive=self._described(state.columns),
-            )
-            new = [Segment.open(self._folder, footer) for footer in footers]
-            gone = [segment.seq for segment in chosen]
-            cells = celling.remaining(state.cells, set(gone))
-            after = self._manifest.commit(state, add=footers, remove=gone, cells=cells)
-        kept = [s for s in snapshot.all_segments if s.seq in after.segments]
-        self._advance(after, [*kept, *new])
-        try:
-            celling.sweep(self.path, after.cells, self._files)
-            for segment in chosen:
-                self._files.remove(segment.path)
-        except OSError as error:
-            _log.warning("%s: leftovers stay until it is opened again: %s", self.path, error)
 
 
 def open_archive(
@@ -942,12 +641,11 @@ def open_archive(
             return Archive.create(path, layout)
         if layout is not None and layout != encoder.layout:
             raise InputError("layout and encoder differ", "leave out the layout")
-        archive = Archive._create(path, encoder.layout, encoder, "", Files())
-    else:
-        archive = Archive(path, mode)
+        Store.create(path, encoder.layout, encoder, "", Files())
+    archive = Archive(path, mode)
     try:
         if encoder is not None:
-            archive._use_encoder(encoder)
+            archive.use_encoder(encoder)
         if layout is not None and layout != archive.layout:
             raise ArchiveError(
                 f"{path} holds codes of {archive.layout}, not of {layout}",
@@ -957,55 +655,3 @@ def open_archive(
         archive.close()
         raise
     return archive
-
-
-def _ids(ids: Sequence[int] | NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    try:
-        out = np.asarray(ids)
-        if out.ndim == 1 and (not out.size or out.dtype.kind in "iu"):
-            return out.astype(np.int64)
-    except (ValueError, OverflowError):
-        pass
-    raise InputError("ids must be whole numbers", "give a list of the ids that the archive gave")
-
-
-def _new_ids(ids: Values | None, rows: int, next_id: int) -> NDArray[np.int64]:
-    if ids is None:
-        return np.arange(rows, dtype=np.int64) + next_id
-    numbers = _ids(ids)
-    if len(numbers) != rows:
-        raise InputError(f"{len(numbers)} ids for {rows} codes", "give one id for each code")
-    if rows and (numbers[0] < next_id or (np.diff(numbers) <= 0).any()):
-        raise InputError(
-            f"ids must ascend from {next_id}, the next free one; they are never used twice",
-            "leave the ids out, or keep yours as user ids",
-        )
-    return numbers
-
-
-def _dead_rows(snapshot: Snapshot, ids: NDArray[np.int64]) -> dict[int, NDArray[np.uint32]]:
-    return {
-        segment.seq: np.sort(rows).astype(np.uint32) for segment, _, rows in snapshot.locate(ids)
-    }
-
-
-def _cleared(
-    given: Mapping[str, Any], built: Mapping[str, Column], user: Mapping[str, str], rows: int
-) -> dict[str, Column]:
-    """Columns that were given without any value, which removes the values that were there."""
-    kinds = {**BUILT_IN, **user}
-    out: dict[str, Column] = {}
-    for name, values in given.items():
-        if values is None:
-            continue
-        for part in {"bbox": BBOX, "window": WINDOW}.get(name, (name,)):
-            if part not in built and part in kinds:
-                out[part] = absent_column(kinds[part], rows)
-    return out
-
-
-def _sync_tree(folder: Path, files: Files) -> None:
-    for path in folder.iterdir():
-        with path.open("rb+") as file:
-            files.sync(file)
-    files.sync_folder(folder)
