@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from terrahash.encoder.encoder import SPLIT
 from terrahash.errors import InputError
 from terrahash.progress import Reporter, Silent, Terminal
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 RULE = re.compile(r"(?P<rule>\w+)(?: (?P<train>[\d.]+)-[\d.]+)?(?: validation (?P<part>[\d.]+))?")
 GRID = "examples.png"
 PAGE = "report.html"
-SPLIT = "split.txt"
 
 
 class Protocol(StrEnum):
@@ -66,7 +66,7 @@ def evaluate(
 
     encoder = Encoder.load(model)
     dataset = load_dataset(data)
-    chosen = choose_split(encoder.card, dataset, split, seed)
+    chosen = choose_split(encoder.card, dataset, split, seed, model / SPLIT)
     reporter: Reporter
     with nullcontext(Silent()) if as_json else Terminal() as reporter:
         report = run(
@@ -90,16 +90,23 @@ def evaluate(
 
 
 def choose_split(
-    card: Mapping[str, Any], dataset: Dataset, asked: str | None, seed: int | None
+    card: Mapping[str, Any],
+    dataset: Dataset,
+    asked: str | None,
+    seed: int | None,
+    own: Path | None = None,
 ) -> Split:
-    """The split asked for, or the one that the encoder's card describes.
+    """The split asked for, else the encoder's own, else one drawn by the rule of its card.
 
     Raises:
         InputError: if none is asked for and the card describes none.
-        DatasetError: if the split cannot be made of the data set.
+        DatasetError: if the split cannot be made of the data set, or does not fit it.
     """
-    from terrahash.datasets import make_split, split_from_text
+    from terrahash.datasets import Split, make_split, split_from_text
 
+    same = asked is None and seed is None and card.get("dataset") == dataset.name
+    if same and own is not None and own.exists():
+        return Split.load(own, dataset)
     if seed is None:
         seed = int(card.get("split_seed") or 0)
     if asked is not None:

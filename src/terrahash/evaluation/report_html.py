@@ -202,12 +202,12 @@ h2 { font-size: 18px; margin: 44px 0 6px }
 .rows { border-top: 1px solid var(--rule) }
 .row { display: flex; gap: 26px; padding: 14px 0 8px; border-bottom: 1px solid var(--rule);
   break-inside: avoid }
-.query { flex: none; width: 98px }
-.answers { flex: 1; display: grid; gap: 11px; grid-template-columns: repeat(auto-fill, 98px) }
+.query { flex: none; width: 90px }
+.answers { flex: 1; display: grid; gap: 11px; grid-template-columns: repeat(auto-fill, 90px) }
 figure { margin: 0; min-width: 0 }
-.frame { position: relative; width: 98px; height: 98px; border-radius: 9px;
+.frame { position: relative; width: 90px; height: 90px; border-radius: 9px;
   border: 4px solid transparent }
-.frame img, .missing { display: block; width: 90px; height: 90px; border-radius: 5px;
+.frame img, .missing { display: block; width: 82px; height: 82px; border-radius: 5px;
   object-fit: cover }
 .missing { background: var(--panel); color: var(--faint); font-size: 12px; line-height: 90px;
   text-align: center }
