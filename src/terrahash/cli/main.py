@@ -15,6 +15,7 @@ from terrahash.cli.demo import demo
 from terrahash.cli.evaluate import evaluate
 from terrahash.cli.index import index
 from terrahash.cli.search import search
+from terrahash.cli.serve import serve
 from terrahash.cli.train import train
 from terrahash.errors import TerrahashError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, benchmark, index, search, demo):
+for command in (train, evaluate, benchmark, index, search, serve, demo):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(archive.app, name="archive")

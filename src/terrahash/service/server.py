@@ -1,0 +1,83 @@
+"""Running the service: one process, until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from terrahash.errors import InputError
+from terrahash.service.app import build
+from terrahash.service.observing import log_to_stderr
+from terrahash.service.protocol import Connection
+from terrahash.service.settings import Settings
+
+# What was accepted is finished within this time of being told to stop.
+GRACE_SECONDS = 30
+KEEP_ALIVE_SECONDS = 15
+# Connections that the system holds while the service is busy.
+BACKLOG = 1024
+# Heads of requests that are longer are refused.
+MAX_HEAD = 32 * 1024
+
+
+def run(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        settings: of the service.
+        announce: called with the page's address once it can be visited.
+
+    Raises:
+        InputError: if the address cannot be listened at.
+    """
+    log_to_stderr()
+    _raise_file_limit()
+    listening = _listen(settings)
+    config = uvicorn.Config(
+        build(settings),
+        http=Connection,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEAD,
+        backlog=BACKLOG,
+    )
+    if announce is not None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        announce(f"http://{host}:{listening.getsockname()[1]}/")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"cannot listen at {settings.host}:{settings.port}: {error.strerror}",
+            "choose another --host or --port",
+        ) from None
+    return listening
+
+
+def _raise_file_limit() -> None:
+    """Each connection is an open file, and the usual soft limit is 1024."""
+    if sys.platform == "win32":
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
