@@ -15,7 +15,7 @@ from terrahash.errors import DatasetError, InputError
 from terrahash.evaluation import evaluate
 from terrahash.evaluation.trust import TrustCurve
 from terrahash.learning import train
-from terrahash.learning.loop import Epoch
+from terrahash.learning.loop import Epoch, History
 
 from .conftest import BACKBONE, SIZE
 
@@ -95,13 +95,20 @@ def test_finetune_interrupted_goes_on_to_the_same_codes(
     assert resumed.fingerprint == whole.fingerprint
 
 
-def test_history_prefers_the_latest_of_the_best() -> None:
-    from terrahash.learning.loop import History
-
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ([0.5, 0.7, 0.6, 0.7], 3),  # of equals the latest
+        ([0.5, 0.70, 0.69, 0.67], 2),  # the latest within one standard error of the highest
+        ([0.70, 0.69, 0.75, 0.60], 2),
+        ([None, None], 1),
+    ],
+)
+def test_which_epoch_is_kept(scores: list[float | None], kept: int) -> None:
     history = History()
-    for number, score in enumerate([0.5, 0.7, 0.6, 0.7]):
-        history.add(Epoch(number, {"a": 1.0}, score, 1.0))
-    assert history.best == 3
+    for number, score in enumerate(scores):
+        history.add(Epoch(number, {"a": 1.0}, score, 1.0, standard_error=0.02))
+    assert history.best == kept
 
 
 def test_unlabelled_folders_have_nothing_to_teach(tmp_path: Path) -> None:

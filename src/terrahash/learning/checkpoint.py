@@ -14,7 +14,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-
 # Epochs of a frozen backbone take a fraction of a second; saving each would double their time.
 SECONDS_BETWEEN_SAVES = 10.0
 

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -44,6 +44,13 @@ MOST_SOLVED = 50_000
 ALONE = Processes()
 
 
+class Score(NamedTuple):
+    """Quality on validation images, higher is better, and the standard error of that mean."""
+
+    score: float
+    standard_error: float
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What one epoch came to.
@@ -52,12 +59,14 @@ class Epoch:
         terms: mean of each weighted loss term.
         score: of the validation images, higher is better; None without validation images.
         images_per_second: training throughput.
+        standard_error: of the score, as a mean over the validation images.
     """
 
     number: int
     terms: dict[str, float]
     score: float | None
     images_per_second: float
+    standard_error: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -67,9 +76,14 @@ class Epoch:
 
 @dataclass
 class History:
-    """All epochs so far and the best of them by validation score; of equals, the latest.
+    """All epochs so far and the one that is kept.
+
+    Kept is the latest whose score is within one standard error of the highest (Breiman et al. 1984,
+    for the size of trees): a few validation images cannot tell such epochs apart, and of those the
+    latest has seen the most and the smallest learning rate.
 
     Attributes:
+        best: number of the epoch that is kept.
         stopped: why training ended before its time with a fault, if it did.
     """
 
@@ -78,10 +92,11 @@ class History:
     stopped: str | None = None
 
     def add(self, epoch: Epoch) -> bool:
-        """Append an epoch; says whether it is the best so far."""
+        """Append an epoch; says whether it is the one to keep so far."""
         self.epochs.append(epoch)
-        scores = [-math.inf if each.score is None else each.score for each in self.epochs]
-        if scores[-1] < max(scores):
+        scores = [(e.score, e.standard_error) for e in self.epochs if e.score is not None]
+        highest, error = max(scores, default=(-math.inf, 0.0))
+        if epoch.score is not None and epoch.score < highest - error:
             return False
         self.best = epoch.number
         return True
@@ -89,6 +104,10 @@ class History:
     def to_json(self) -> list[dict[str, Any]]:
         """One object an epoch."""
         return [asdict(epoch) for epoch in self.epochs]
+
+
+def _scored(epoch: Epoch, validate: Callable[[], Score] | None) -> Epoch:
+    return epoch if validate is None else replace(epoch, **validate()._asdict())
 
 
 def rate_factor(progress: float, *, one_cycle: bool) -> float:
@@ -185,7 +204,7 @@ class Run:
 def fit(
     run: Run,
     *,
-    validate: Callable[[], float] | None = None,
+    validate: Callable[[], Score] | None = None,
     checkpoint: Checkpoint | None = None,
     report: Callable[[Epoch], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -196,7 +215,7 @@ def fit(
 
     Args:
         run: what to train.
-        validate: score of the network as it is, on validation images; higher is better.
+        validate: how good the network is, as it is, on validation images.
         checkpoint: where to save after each epoch, and to resume from.
         report: called after each epoch.
         on_step: called with (steps done, steps in all) of the epoch.
@@ -229,8 +248,7 @@ def fit(
                 history.stopped = f"{error}; the weights of epoch {history.best + 1} are kept"
                 break
             speed = seen / (time.perf_counter() - started)
-            score = validate() if validate is not None else None
-            epoch = Epoch(number, terms, score, speed)
+            epoch = _scored(Epoch(number, terms, None, speed), validate)
             if history.add(epoch):
                 best = _snapshot(trained)
             if checkpoint is not None and run.processes.is_first and checkpoint.is_due():
@@ -254,7 +272,7 @@ def fit(
 def _solve(
     run: Run,
     method: ClosedForm,
-    validate: Callable[[], float] | None,
+    validate: Callable[[], Score] | None,
     report: Callable[[Epoch], None] | None,
 ) -> History:
     """Compute the hash layer from the training features."""
@@ -271,7 +289,7 @@ def _solve(
         run.network.head.hash.bias.copy_(torch.from_numpy(bias))
     speed = len(rows) / (time.perf_counter() - started)
     history = History()
-    history.add(Epoch(0, {}, validate() if validate is not None else None, speed))
+    history.add(_scored(Epoch(0, {}, None, speed), validate))
     if report is not None:
         report(history.epochs[0])
     return history

@@ -31,7 +31,7 @@ from terrahash.learning.checkpoint import Checkpoint
 from terrahash.learning.export import check_export, to_onnx
 from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs, ImageInputs, Inputs
-from terrahash.learning.loop import Epoch, History, Run, fit
+from terrahash.learning.loop import Epoch, History, Run, Score, fit
 from terrahash.learning.methods import METHODS, make_method
 from terrahash.learning.methods.base import Method, Mode, Problem, Recipe, Variant
 from terrahash.learning.model import ExportedNetwork, HashNetwork
@@ -320,7 +320,7 @@ def fit_network(
     validation_rows = torch.arange(len(plan.fit_rows), len(plan.images))
     validation_targets = targets_of(plan.dataset)[plan.validation_rows]
 
-    def score() -> float:
+    def score() -> Score:
         encoded = run.encode(validation_rows, plan.label_codes)
         return validate(encoded, validation_targets, plan.problem.layout).score
 

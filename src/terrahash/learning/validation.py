@@ -13,6 +13,7 @@ from terrahash.encoder.encoded import Encoded
 from terrahash.evaluation.codestats import code_statistics
 from terrahash.evaluation.metrics import measure
 from terrahash.evaluation.retrieval import Retrieval
+from terrahash.learning.loop import Score
 from terrahash.learning.methods.base import Problem
 
 K = 20
@@ -25,13 +26,14 @@ class Validation:
     """Each validation image queries the others.
 
     Attributes:
-        score: tie-aware mAP over the full ranking; what epochs are compared by.
+        score: tie-aware mAP over the full ranking, and its standard error as a mean over the
+            queries; what epochs are compared by.
         map_at_k: tie-aware mAP@20, denominator min(20, R).
         queries: number of validation images.
         distinct_codes: different codes among them.
     """
 
-    score: float
+    score: Score
     map_at_k: float
     queries: int
     distinct_codes: int
@@ -40,7 +42,8 @@ class Validation:
         """For the encoder's card."""
         return {
             "protocol": "within-validation",
-            "map": self.score,
+            "map": self.score.score,
+            "map_standard_error": self.score.standard_error,
             "map_at_k": self.map_at_k,
             "k": min(K, self.queries - 1),
             "n_queries": self.queries,
@@ -59,9 +62,13 @@ def validate(encoded: Encoded, targets: NDArray[np.bool_], layout: CodeLayout) -
     single = bool((targets.sum(axis=1) == 1).all())
     labels = targets.argmax(axis=1) if single else targets
     retrieval = Retrieval.within(encoded.codes, labels, layout)
-    metrics = measure(retrieval, k=min(K, len(targets) - 1))
+    whole = measure(retrieval, k=len(targets) - 1)
+    error = float(whole.ap_at_k.std() / np.sqrt(len(targets)))
     return Validation(
-        metrics.map, metrics.map_at_k, len(targets), len(np.unique(encoded.codes, axis=0))
+        Score(whole.map_at_k, error),
+        measure(retrieval, k=min(K, len(targets) - 1)).map_at_k,
+        len(targets),
+        len(np.unique(encoded.codes, axis=0)),
     )
 
 

@@ -41,8 +41,10 @@ class DHCL(Method):
         quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½ (§4.3 e).
         classification: weight of the cross-entropy, 1 (published code).
         dropout: in the head; chosen from 0, 0.3 and 0.5 on the same folds.
-        signs: of the proxy loss's exponents: ``attract`` draws a sample to its own proxy,
-            ``published`` pushes it away (§4.3 b); the published signs have no scale.
+        proxy_loss: ``self_paced`` draws a sample to its own proxy (§4.3 c), ``published`` has the
+            signs that push it away and no scale (§4.3 b), ``anchor`` is Proxy Anchor, which DHCL
+            started from (§4.3 a).
+        anchor_scale, anchor_margin: α = 32 and δ = 0.1 of Proxy Anchor (Kim et al. 2020).
         binarized: what is drawn to ±1: the ``activations``, or as published ``sums`` of
             similarities, which has nothing to do with bits.
         trained_proxies: the published optimiser never received them (§4.6).
@@ -55,7 +57,7 @@ class DHCL(Method):
     name = "dhcl"
     title = "DHCL"
     published_switches = {  # noqa: RUF012
-        "signs": "published",
+        "proxy_loss": "published",
         "binarized": "sums",
         "trained_proxies": False,
         "appended_label_bits": True,
@@ -67,7 +69,9 @@ class DHCL(Method):
     quantization: float = 0.5
     classification: float = 1.0
     dropout: float = 0.3
-    signs: Literal["attract", "published"] = "attract"
+    proxy_loss: Literal["self_paced", "published", "anchor"] = "self_paced"
+    anchor_scale: float = 32.0
+    anchor_margin: float = 0.1
     binarized: Literal["activations", "sums"] = "activations"
     trained_proxies: bool = True
     appended_label_bits: bool = False
@@ -137,11 +141,14 @@ def exponents(cosines: Tensor, method: DHCL) -> tuple[Tensor, Tensor]:
     """f and g of samples to proxies, ``(B, C)`` each: what is summed over a proxy's own samples and
     over the others.
 
-    f = −γ[1+m−c]₊(c−(1−m)) and g = γ[c+1+m]₊(c+(1−m)), §4.3 c; published are
-    f = (1+m−c)(c−(1−m)) and g = (c+1+m)(c−(1−m)), §4.3 b.
+    Self-paced (§4.3 c): f = −γ[1+m−c]₊(c−(1−m)), g = γ[c+1+m]₊(c+(1−m)). Published (§4.3 b):
+    f = (1+m−c)(c−(1−m)), g = (c+1+m)(c−(1−m)). Proxy Anchor (§4.3 a): f = −α(c−δ), g = α(c+δ).
     """
+    if method.proxy_loss == "anchor":
+        alpha, delta = method.anchor_scale, method.anchor_margin
+        return -alpha * (cosines - delta), alpha * (cosines + delta)
     m = method.margin
-    if method.signs == "published":
+    if method.proxy_loss == "published":
         return (1 + m - cosines) * (cosines - (1 - m)), (cosines + 1 + m) * (cosines - (1 - m))
     pull = -(1 + m - cosines).clamp(min=0) * (cosines - (1 - m))
     push = (cosines + 1 + m).clamp(min=0) * (cosines + (1 - m))

@@ -69,10 +69,15 @@ class DPSHObjective(Objective):
     def forward(self, output: HashOutput, batch: Batch) -> dict[str, Tensor]:
         mine = output.activations
         self.memory[batch.indices] = mine.detach().to(self.memory)
-        angles = 0.5 * mine @ self.memory.to(mine.dtype).T
-        like = shared_labels(batch.targets, self.targets).to(mine.dtype)
+        like = shared_labels(batch.targets, self.targets)
         return {
-            "likelihood": (functional.softplus(angles) - like * angles).mean(),
+            "likelihood": pair_likelihood(mine, self.memory.to(mine.dtype), like),
             "quantization": self.method.quantization
             * (mine - signs(mine).detach()).square().mean(),
         }
+
+
+def pair_likelihood(mine: Tensor, others: Tensor, like: Tensor) -> Tensor:
+    """Mean negative log-likelihood of ``(B, K)`` against ``(N, K)``, alike as ``(B, N)`` says."""
+    angles = 0.5 * mine @ others.T
+    return (functional.softplus(angles) - like * angles).mean()

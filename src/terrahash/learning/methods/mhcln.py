@@ -41,21 +41,26 @@ class MHCLN(Method):
         push: β, 0.001; divided by the bits, which leaves it almost without effect (§2.6, 3).
         balance_weight: γ, 1.
         balance: what shall be half ones, each ``code`` (published code), or each ``bit`` over the
-            batch (the usual idea, and what the published comment says; §2.6, 2).
+            batch (the usual idea, and what the published comment says; §2.6, 2). Over two classes
+            balanced bits make their codes opposites, and retrieval is worse for it.
         triplets: in a batch, 30; where a class is smaller, as many as there are disjoint anchors
-            and positives (§2.3).
+            and positives.
+        aligned: anchors, positives and negatives are a third of the batch each. Published code cuts
+            the batch into thirds also where a class has fewer than 60 images, so that positives are
+            taken for negatives and the other class for positives (§2.3).
         hidden: 1024 and 512 (published code).
     """
 
     name = "mhcln"
     title = "MHCLN"
-    published_switches = {"balance": "code"}  # noqa: RUF012
+    published_switches = {"aligned": False}  # noqa: RUF012
 
     margin: float = 0.2
     push: float = 0.001
     balance_weight: float = 1.0
-    balance: Balance = "bit"
+    balance: Balance = "code"
     triplets: int = 30
+    aligned: bool = True
     hidden: tuple[int, ...] = (1024, 512)
     dropout: float = 0.0
 
@@ -81,7 +86,7 @@ class MHCLN(Method):
     ) -> Iterator[Tensor]:
         """Anchors, positives and negatives, a third of the batch each."""
         steps = max(1, len(problem.targets) // batch_size)
-        sampler = TripletSampler(problem.targets, batch_size // 3, generator)
+        sampler = TripletSampler(problem.targets, batch_size // 3, generator, aligned=self.aligned)
         for _ in range(steps):
             yield sampler.draw()
 
@@ -98,7 +103,10 @@ class TripletSampler:
         targets: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
         triplets: int,
         generator: torch.Generator,
+        *,
+        aligned: bool = True,
     ) -> None:
+        self._aligned = aligned
         self._targets = torch.from_numpy(targets)
         self._triplets = triplets
         self._generator = generator
@@ -115,6 +123,9 @@ class TripletSampler:
         others = self._shuffled(self._members[int(order[1])])
         if self._several:
             return self._with_strangers(own)
+        if not self._aligned:
+            drawn = torch.cat([own[: 2 * self._triplets], others[: self._triplets]])
+            return drawn[: len(drawn) // 3 * 3]
         count = min(self._triplets, len(own) // 2, len(others))
         return torch.cat([own[:count], own[count : 2 * count], others[:count]])
 
