@@ -76,7 +76,8 @@ def measured(
     if run.mode == "frozen":
         trained = train_head(plan, reporter)
     else:
-        trained = train_whole(plan, models / identity, reporter)
+        name = f"{plan.dataset.name}-{run.method}-{run.variant}-{run.bits}-seed{run.seed}"
+        trained = train_whole(plan, models / f"{name}-{identity}", reporter)
     common = _description(run, plan, identity)
     for protocol in protocols:
         for database, codes in databases(trained, plan, protocol):

@@ -79,10 +79,16 @@ def benchmark(
     from terrahash.benchmark.runner import default_jobs, plan_benchmark, run_benchmark
     from terrahash.benchmark.specification import Specification
     from terrahash.learning.methods import METHODS
+    from terrahash.learning.methods.base import ClosedForm
 
+    trainable = [
+        name
+        for name, method in METHODS.items()
+        if mode == "frozen" or not issubclass(method, ClosedForm)
+    ]
     specification = Specification(
         data=tuple(data),
-        methods=tuple(METHODS) if methods == "all" else tuple(_words(methods)),
+        methods=tuple(trainable if methods == "all" else _words(methods)),
         bits=tuple(_numbers("bits", bits)),
         variants=tuple(_words(variants)),
         seeds=tuple(_numbers("seeds", seeds)),
@@ -184,7 +190,7 @@ def _show_plan(entries: Sequence[Entry], jobs: int, as_json: bool) -> None:
         if entry.failure is not None:
             detail = entry.failure["message"]
         typer.echo(f"{entry.state:10}  {entry.run.title}  {detail}".rstrip())
-    when = "nothing alike is finished to judge the time by"
+    when = "nothing alike is finished to judge the time by" if todo else "nothing is left"
     if total is not None:
         when = f"about {total / 60:.0f} minutes, {jobs} at a time"
     typer.echo(f"{len(entries)} runs, {len(todo)} to do: {when}", err=True)
