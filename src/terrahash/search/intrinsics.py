@@ -99,10 +99,23 @@ def _take_ticket(_context, _address):
     return types.int64(types.int64), emit
 
 
+def _exchange_if(_context, _address, _expected, _value):
+    """Write an int64 at an address if it is as expected, atomically; returns what it was."""
+
+    def emit(context, builder, _signature, arguments):
+        pointer_type = context.get_value_type(types.int64).as_pointer()
+        pointer = builder.inttoptr(arguments[0], pointer_type)
+        result = builder.cmpxchg(pointer, arguments[1], arguments[2], "seq_cst", "seq_cst")
+        return builder.extract_value(result, 0)
+
+    return types.int64(types.int64, types.int64, types.int64), emit
+
+
 load: Any = intrinsic(prefer_literal=True)(_load)
 constant: Any = intrinsic(prefer_literal=True)(_constant)
 store: Any = intrinsic(_store)
 popcount: Any = intrinsic(_popcount)
+exchange_if: Any = intrinsic(_exchange_if)
 take_ticket: Any = intrinsic(_take_ticket)
 plus = _operation("add", "Sum, of the type of the first.")
 minus = _operation("sub", "Difference, of the type of the first.")

@@ -26,6 +26,7 @@ from terrahash.search.intrinsics import (
     constant,
     differing,
     either,
+    exchange_if,
     lesser,
     load,
     minus,
@@ -52,6 +53,8 @@ TABLE_BYTES = 256 * 4
 # A key above all others, for places in a result that are not filled.
 NO_KEY = 1 << 62
 
+# What a helping thread's state may be: it may publish, is publishing, or must not any more.
+OPEN, PUBLISHING, CLOSED = range(3)
 # What a kernel ranks by.
 PLAIN, WEIGHTED, ASYMMETRIC = range(3)
 # Columns of the array of ranges: address of the chunk, address of its mask or 0, rows, first row.
@@ -80,6 +83,11 @@ _TOPK = types.void(
     _int_rows,  # keys
     _int_rows,  # rows
     _ints,  # dropped
+    _int_rows,  # published keys
+    _int_rows,  # published rows
+    _ints,  # published dropped
+    _ints,  # state
+    types.uint8[::1],  # ranges done
 )
 _COLLECT = types.boolean(
     _int_rows,  # ranges
@@ -271,6 +279,11 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
         keys,
         rows,
         dropped,
+        published_keys,
+        published_rows,
+        published_dropped,
+        state,
+        done,
     ):
         nbytes = queries.shape[1]
         stride = words if words > 0 else nbytes * 8 // width
@@ -347,8 +360,26 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                                 key = (score << DISTANCE_BITS) | types.int64(units)
                             if key <= keys[number, 0] and (mode == 2 or key <= radius):
                                 offer(result, key, base + row)
+            if exchange_if(state.ctypes.data, OPEN, PUBLISHING) != OPEN:
+                break
+            published_keys[:] = keys
+            published_rows[:] = rows
+            published_dropped[:] = dropped
+            done[current] = 1
+            exchange_if(state.ctypes.data, PUBLISHING, OPEN)
 
     return topk
+
+
+def _close(state):
+    """Keep a thread from publishing more; returns whether that has come into force."""
+    return exchange_if(state.ctypes.data, OPEN, CLOSED) != PUBLISHING
+
+
+@cache
+def close_kernel() -> Any:
+    """Compiled :func:`_close`."""
+    return compile_for(types.boolean(_ints), _close)
 
 
 def _make_collect(width: int, total: int, words: int, mode: int) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -21,11 +22,12 @@ from terrahash.search.kernels import (
     RANGE,
     ROW,
     WEIGHTED,
+    close_kernel,
     collect_kernel,
     topk_kernel,
 )
 from terrahash.search.ranking import SCORE_STEPS, Question
-from terrahash.search.workers import run_on_threads, thread_count
+from terrahash.search.workers import run_on_threads, start_helpers, thread_count
 
 # Bytes of codes in a range: a stolen processor delays the answer by the time that one takes.
 RANGE_BYTES = 1 << 18
@@ -82,42 +84,80 @@ def mode_of(layout: CodeLayout) -> int:
 
 
 def scan_topk(ranges: Ranges, question: Question) -> list[Ranked]:
-    """The ``k`` smallest (key, row) of each query within the radius."""
-    layout, queries = question.layout, question.queries
-    k = min(question.k or 0, ranges.rows)
-    mode = mode_of(layout) if question.asymmetric is None else ASYMMETRIC
-    kernel = topk_kernel(layout.nbytes, mode)
-    planes, shift, tables = score_arguments(question)
-    threads = _threads(ranges, len(queries), layout)
-    keys = np.full((threads, len(queries), k), NO_KEY, np.int64)
-    rows = np.full((threads, len(queries), k), NO_KEY, np.int64)
-    dropped = np.zeros((threads, len(queries)), np.int64)
-    ticket = np.zeros(1, np.int64)
-    label_mask = layout.label_mask()
-    hash_unit, label_unit, _ = layout.units
+    """The ``k`` smallest (key, row) of each query within the radius.
 
-    def work(number: int) -> None:
-        kernel(
+    The calling thread waits for no other: what a helping thread has not published when all ranges
+    are taken, because it lost its processor, is scanned again.
+    """
+    threads = _threads(ranges, len(question.queries), question.layout)
+    scan = _TopkScan(ranges, question, min(question.k or 0, ranges.rows), threads)
+    helpers = start_helpers(scan.work, threads)
+    scan.work(0)
+    for helper in helpers:
+        helper.cancel()
+    parts = [scan]
+    missing = scan.close()
+    if len(missing.table):
+        parts.append(_TopkScan(missing, question, scan.k, 1))
+        parts[-1].work(0)
+    keys = np.concatenate([part.keys for part in parts])
+    rows = np.concatenate([part.rows for part in parts])
+    dropped = np.concatenate([part.dropped for part in parts])
+    return [
+        merge_ranked(keys[:, query], rows[:, query], dropped[:, query], scan.k)
+        for query in range(len(question.queries))
+    ]
+
+
+class _TopkScan:
+    """A scan of some ranges by several threads, and what each of them has published."""
+
+    def __init__(self, ranges: Ranges, question: Question, k: int, threads: int) -> None:
+        layout, queries = question.layout, question.queries
+        mode = mode_of(layout) if question.asymmetric is None else ASYMMETRIC
+        self.k = k
+        self.keys = np.full((threads, len(queries), k), NO_KEY, np.int64)
+        self.rows = np.full((threads, len(queries), k), NO_KEY, np.int64)
+        self.dropped = np.zeros((threads, len(queries)), np.int64)
+        # Held for a helper that is still reading when the search has long been answered.
+        self._ranges = ranges
+        self._done = np.zeros(len(ranges.table), np.uint8)
+        self._states = np.zeros((threads, 1), np.int64)
+        self._kernel = topk_kernel(layout.nbytes, mode)
+        hash_unit, label_unit, _ = layout.units
+        self._arguments = (
             ranges.table,
-            ticket,
+            np.zeros(1, np.int64),
             queries,
-            label_mask,
+            layout.label_mask(),
             hash_unit,
             label_unit,
-            planes,
-            shift,
-            tables,
+            *score_arguments(question),
             question.radius,
-            keys[number],
-            rows[number],
-            dropped[number],
         )
 
-    run_on_threads(work, threads)
-    return [
-        merge_ranked(keys[:, query], rows[:, query], dropped[:, query], k)
-        for query in range(len(queries))
-    ]
+    def work(self, number: int) -> None:
+        """Scan ranges as thread ``number`` until none is left."""
+        self._kernel(
+            *self._arguments,
+            self.keys[number].copy(),
+            self.rows[number].copy(),
+            self.dropped[number].copy(),
+            self.keys[number],
+            self.rows[number],
+            self.dropped[number],
+            self._states[number],
+            self._done,
+        )
+
+    def close(self) -> Ranges:
+        """Let nobody publish more; returns the ranges that nobody has."""
+        close = close_kernel()
+        for state in self._states:
+            while not close(state):
+                time.sleep(0)
+        table = np.ascontiguousarray(self._ranges.table[self._done == 0])
+        return replace(self._ranges, table=table)
 
 
 def scan_radius(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from terrahash.errors import InputError
@@ -39,13 +39,18 @@ def run_on_threads(work: Callable[[int], None], threads: int) -> None:
     The calls must share the work out among themselves: one that cannot start before the caller's
     own has ended is dropped, so a busy processor delays nobody.
     """
-    helpers = [_executor().submit(work, number) for number in range(1, threads)]
+    helpers = start_helpers(work, threads)
     try:
         work(0)
     finally:
         for helper in helpers:
             if not helper.cancel():
                 helper.result()
+
+
+def start_helpers(work: Callable[[int], None], threads: int) -> list[Future[None]]:
+    """Call ``work(1)`` … ``work(threads - 1)`` on other threads, without waiting for them."""
+    return [_executor().submit(work, number) for number in range(1, threads)]
 
 
 def _executor() -> ThreadPoolExecutor:
