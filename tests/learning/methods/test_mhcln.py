@@ -69,6 +69,17 @@ def test_a_large_class_gives_thirty_triplets() -> None:
     assert len(batch) == 90
 
 
+def test_published_thirds_mix_up_small_classes(balanced: Problem) -> None:
+    labels = torch.from_numpy(balanced.targets.argmax(1))
+    method = MHCLN.published()
+    assert method.variant == "published"
+    batch = next(iter(method.batches(balanced, 90, torch.Generator().manual_seed(0))))
+    anchors, positives, negatives = labels[batch].view(3, -1)
+    assert len(anchors) == 6  # ten and ten images cut into three parts of six
+    assert len(anchors.unique()) == len(negatives.unique()) == 1
+    assert len(positives.unique()) == 2
+
+
 def test_negatives_of_label_sets_share_nothing(label_sets: Problem) -> None:
     generator = torch.Generator().manual_seed(0)
     targets = torch.from_numpy(label_sets.targets)
