@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import terrahash
 from terrahash.benchmark.materials import data_title, image_size
 from terrahash.benchmark.results import Record
 from terrahash.benchmark.specification import NAMED_WEIGHTS, Run
@@ -31,6 +34,8 @@ from terrahash.progress import Reporter
 # Points kept of the precision-recall curve, spread evenly over the logarithm of the rank.
 CURVE_POINTS = 40
 CURVE_DIGITS = 4
+# Parts of the package that a run's codes come from.
+SOURCES = ("encoder", "imagery", "learning")
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,6 +230,18 @@ def precision_recall(result: CodeReport) -> list[list[float]]:
     ]
 
 
+@cache
+def source_digest() -> str:
+    """12 hexadecimal digits over the source of what trains and encodes, for the record.
+
+    A run is not repeated because a comment changed; but who doubts a figure can see which runs were
+    made by the same code.
+    """
+    package = Path(terrahash.__file__).parent
+    files = [path for part in SOURCES for path in sorted((package / part).rglob("*.py"))]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+
+
 def _description(run: Run, plan: Plan, identity: str) -> Record:
     """What all records of a run have in common."""
     dataset, split, layout = plan.dataset, plan.split, plan.problem.layout
@@ -258,5 +275,6 @@ def _description(run: Run, plan: Plan, identity: str) -> Record:
         "epochs_asked": run.epochs,
         "numbers": asdict(plan.method),
         "recipe": asdict(plan.recipe),
+        "source": source_digest(),
         "versions": {**training_versions(), **evaluation_versions()},
     }
