@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -115,6 +116,13 @@ def test_missing_folder_and_forbidden_files(tmp_path: Path) -> None:
         read_image(tmp_path / "nothing.png")
     with pytest.raises(ImageError, match="folder"):
         read_image(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.png"
+    os.mkfifo(path)
+    with pytest.raises(ImageError, match="no regular file"):
+        read_image(path)
 
 
 def test_formats_outside_the_list_stay_closed(tmp_path: Path) -> None:

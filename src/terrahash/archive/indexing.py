@@ -1,4 +1,4 @@
-"""Image files into an archive: only what is new or has changed, durable batch by batch."""
+"""Images and scenes into an archive: only what is new or has changed, durable batch by batch."""
 
 from __future__ import annotations
 
@@ -9,12 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from terrahash.archive.inputs import CutScene, Source, Tile
+from terrahash.archive.stored import (
+    BANDS,
+    CUT,
+    SCALING,
+    SCENE_TILES,
+    StoredSource,
+    stored_source,
+)
 from terrahash.encoder.encoded import Encoded
-from terrahash.errors import ImageError
+from terrahash.errors import ImageError, InputError, MissingExtraError
+from terrahash.imagery.ahead import ahead
+from terrahash.imagery.clock import Clock
+from terrahash.imagery.cutting import BlankError, WindowError, read_tiles
 from terrahash.imagery.files import find_images
-from terrahash.imagery.reading import read_image
+from terrahash.imagery.inputs import Kind, kind_of, of_size
+from terrahash.imagery.rendering import Rendering
+from terrahash.imagery.scene import Scene
+from terrahash.imagery.sources import is_remote
+from terrahash.imagery.tiling import Tiling
 from terrahash.progress import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -37,16 +52,23 @@ class IndexReport:
     Attributes:
         added: tiles new in the archive.
         updated: tiles whose file had changed.
+        removed: tiles of an older state of a scene that it no longer has.
         unchanged: files that were in the archive as they are.
-        skipped: ``(path, reason)`` of files that could not be read.
+        blank: windows and tiles left out because too few of their pixels are valid.
+        skipped: ``(source, reason)`` of what could not be read.
         seconds: wall time.
+        spent: seconds by stage, added up over threads: ``reading`` blocks of scenes, ``decoding``
+            pictures and scaling, ``inferring``, ``storing``.
     """
 
     added: int = 0
     updated: int = 0
+    removed: int = 0
     unchanged: int = 0
+    blank: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
+    spent: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready description."""
@@ -54,42 +76,38 @@ class IndexReport:
         return {
             "added": self.added,
             "updated": self.updated,
+            "removed": self.removed,
             "unchanged": self.unchanged,
+            "blank": self.blank,
             "skipped": [{"source": path, "reason": reason} for path, reason in self.skipped],
             "seconds": round(self.seconds, 3),
             "tiles_per_second": round(encoded / self.seconds, 1) if self.seconds else None,
+            "spent": {stage: round(seconds, 3) for stage, seconds in self.spent.items()},
         }
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    size: int
-    mtime: int
-    known: bool
-
-    @property
-    def source(self) -> str:
-        return str(self.path)
 
 
 def index_images(
     archive: Archive,
     paths: Iterable[str | Path],
     *,
+    tiling: Tiling | None = None,
+    cut_all: bool | None = None,
     folder_labels: bool = False,
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> IndexReport:
-    """Encode image files with the archive's encoder and store their codes.
+    """Encode images and scenes with the archive's encoder and store their codes.
 
     A file that is stored with the same size and time of change is passed over; one that changed
     takes the place of its older self. Batches are durable one by one, so that an interrupted run
-    is completed by running it again.
+    is completed by running it again, in the middle of a scene too.
 
     Args:
         archive: opened for writing, with an encoder.
-        paths: images and folders of images.
+        paths: images, scenes, folders of them, and http, https or s3 addresses of scenes.
+        tiling: how scenes are cut and their bands scaled; by default into tiles of 256 pixels.
+        cut_all: cut all that is larger than a tile; False cuts only georeferenced files over 1024
+            pixels a side and what is too large for an image. By default True if a tiling is given.
         folder_labels: store the name of each image's folder as its label.
         workers: threads that decode and encode; by default one for each core.
         reporter: is told of the progress.
@@ -98,82 +116,289 @@ def index_images(
         InputError: if a path does not exist.
         ArchiveError: if the archive cannot be written; what was stored stays.
     """
-    started = time.perf_counter()
-    reporter = reporter or Silent()
-    report = IndexReport()
-    files = [path.absolute() for path in find_images(paths)]
-    encoder = archive.encoder
-    batch: list[tuple[_File, Encoded]] = []
-    stored_at = time.monotonic()
+    cut_all = tiling is not None if cut_all is None else cut_all
+    run = _Run(archive, tiling or Tiling(), cut_all, folder_labels, reporter or Silent())
+    return run(paths, workers)
 
-    def store() -> None:
-        nonlocal stored_at
-        if batch:
-            _store(archive, batch, encoder.classes, folder_labels)
-            for file, _ in batch:
-                report.updated += file.known
-                report.added += not file.known
-            batch.clear()
-        stored_at = time.monotonic()
 
-    changed = _changed(archive, files, report)
-    stream = encoder.stream(changed, _read, workers=workers)
-    for done, (file, outcome) in enumerate(stream, start=1):
-        if isinstance(outcome, ImageError):
-            report.skipped.append((file.source, outcome.message))
+class _Run:
+    """One run of indexing."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        tiling: Tiling,
+        cut_all: bool,
+        folder_labels: bool,
+        reporter: Reporter,
+    ) -> None:
+        self._archive = archive
+        self._asked = tiling if cut_all else None
+        self._tiling = tiling
+        self._folder_labels = folder_labels
+        self._reporter = reporter
+        self._report = IndexReport()
+        self._clock = Clock()
+        self._batch: list[tuple[Tile, Encoded]] = []
+        self._stored_at = time.monotonic()
+        self._total = 0
+        self._changed: set[str] = set()
+        self._damaged: dict[str, int] = {}
+        self._present: dict[str, StoredSource] = {}
+        self._count: dict[str, int] = {}
+
+    def __call__(self, paths: Iterable[str | Path], workers: int | None) -> IndexReport:
+        started = time.perf_counter()
+        given = list(paths)
+        remote = [Source(str(one)) for one in given if is_remote(one)]
+        files = find_images(
+            (one for one in given if not is_remote(one)), on_error=self._skip_unreadable
+        )
+        self._total = len(files) + len(remote)
+        done = 0
+        stream = self._archive.encoder.stream(
+            self._tiles([path.absolute() for path in files], remote),
+            Tile.load,
+            workers=workers,
+            clock=self._clock,
+        )
+        for tile, outcome in stream:
+            if tile.ends:
+                self._end_scene(tile)
+                continue
+            done += 1
+            self._take(tile, outcome)
+            old = time.monotonic() - self._stored_at >= BATCH_SECONDS
+            if len(self._batch) >= BATCH_TILES or (old and len(self._batch) > 1):
+                # The last tile waits: it may be the one that will mark the end of its scene.
+                self._store(self._batch[:-1])
+                self._batch = self._batch[-1:]
+            self._tell(done, done / (time.perf_counter() - started))
+        self._store(self._batch)
+        self._batch = []
+        self._reporter.advance(STAGE, self._total, self._total)
+        self._report.seconds = time.perf_counter() - started
+        self._report.spent = self._clock.seconds
+        return self._report
+
+    def _tell(self, done: int, speed: float) -> None:
+        shares = " ".join(
+            f"{stage} {share:.0%}" for stage, share in self._clock.shares.items() if share >= 0.005
+        )
+        seen = min(done + self._report.unchanged, self._total)
+        self._reporter.advance(STAGE, seen, self._total, f"{speed:.0f} tiles/s {shares}")
+
+    def _skip(self, source: str, reason: str) -> None:
+        self._report.skipped.append((source, reason.removeprefix(f"{source}: ")))
+
+    def _skip_unreadable(self, path: Path, error: OSError) -> None:
+        self._skip(str(path), f"cannot be read: {error.strerror or error}")
+
+    # -- what is to be encoded -------------------------------------------------------------------
+
+    def _tiles(self, files: Sequence[Path], remote: Sequence[Source]) -> Iterator[Tile]:
+        for start in range(0, len(files), LOOKUP_FILES):
+            sources = []
+            for path in files[start : start + LOOKUP_FILES]:
+                try:
+                    label = path.parent.name if self._folder_labels else None
+                    source = Source.file(path, label)
+                    sources.append((source, kind_of(path, source.size or 0, self._asked)))
+                except OSError as error:
+                    self._skip_unreadable(path, error)
+            known = self._archive.source_states([source.name for source, _ in sources])
+            for source, kind in sources:
+                state = known.get(source.name)
+                if kind is Kind.SCENE:
+                    yield from self._scene(source, None)
+                elif state is not None and state[:2] == source.state:
+                    self._report.unchanged += 1
+                else:
+                    placed = kind is Kind.PLACED
+                    yield Tile(source, state is not None, placed, self._tiling)
+        for source in remote:
+            yield from self._remote(source)
+
+    def _remote(self, source: Source) -> Iterator[Tile]:
+        try:
+            scene = Scene.open(source.name)
+        except (ImageError, MissingExtraError) as error:
+            self._skip(source.name, error.message)
+            return
+        kind = of_size(
+            scene.width, scene.height, placed=scene.place is not None, tiling=self._asked
+        )
+        if kind is Kind.SCENE:
+            yield from self._scene(source, scene)
+        elif self._archive.source_states([source.name]):
+            self._report.unchanged += 1
         else:
-            batch.append((file, outcome))
-        if len(batch) >= BATCH_TILES or time.monotonic() - stored_at >= BATCH_SECONDS:
-            store()
-        speed = done / (time.perf_counter() - started)
-        seen = done + report.unchanged
-        reporter.advance(STAGE, min(seen, len(files)), len(files), f"{speed:.0f} tiles/s")
-    store()
-    reporter.advance(STAGE, len(files), len(files))
-    report.seconds = time.perf_counter() - started
-    return report
+            yield Tile(source, False, True, self._tiling)
+
+    def _scene(self, source: Source, scene: Scene | None) -> Iterator[Tile]:
+        """The windows of a scene that are not stored yet, and a mark at its end."""
+        tiling = self._tiling
+        self._total -= 1
+        try:
+            scene = scene or Scene.open(source.name)
+            grid = tiling.grid(scene.width, scene.height, scene.place, source.name)
+            stored = stored_source(self._archive, source.name, source.state, str(tiling))
+            if stored.finished:
+                self._report.unchanged += 1
+                self._total += 1
+                return
+            windows = grid.windows()
+            if stored.windows:
+                rendering = Rendering.recorded(scene, stored.bands, stored.scaling)
+                present = [tuple(window) in stored.windows for window in windows.tolist()]
+                windows = windows[~np.array(present)]
+            else:
+                rendering = Rendering.of(scene, tiling.bands, tiling.scaling)
+            cut = CutScene(rendering, tiling, grid)
+            self._present[source.name] = stored
+            self._total += len(windows)
+            if len(windows):
+                rows = ahead(
+                    lambda: read_tiles(rendering, windows, shown=grid.shown, clock=self._clock)
+                )
+                known = bool(stored.outdated)
+                for row in rows:
+                    for raw in row:
+                        yield Tile(source, known, False, tiling, cut, raw)
+                    if source.name in self._changed:
+                        return
+        except (ImageError, InputError, MissingExtraError) as error:
+            self._skip(source.name, error.message)
+            return
+        yield Tile(source, cut=cut, tiling=tiling, ends=True)
+
+    # -- what came of it -------------------------------------------------------------------------
+
+    def _take(self, tile: Tile, outcome: Encoded | ImageError) -> None:
+        if isinstance(outcome, Encoded):
+            self._batch.append((tile, outcome))
+        elif isinstance(outcome, BlankError):
+            self._report.blank += 1
+        elif isinstance(outcome, WindowError):
+            name = tile.source.name
+            self._damaged[name] = self._damaged.get(name, 0) + 1
+        else:
+            self._skip(tile.source.name, outcome.message)
+
+    def _end_scene(self, end: Tile) -> None:
+        """Mark a scene as finished, with its last tile, and remove what it no longer has."""
+        name = end.source.name
+        batch, self._batch = self._batch, []
+        stored = self._present.pop(name)
+        damaged = self._damaged.pop(name, 0)
+        mine = sum(tile.source is end.source for tile, _ in batch)
+        count = self._count.pop(name, 0) + len(stored.windows) + mine
+        if end.source.has_changed():
+            self._note_change(end.source)
+        if damaged or name in self._changed:
+            self._store(batch)
+        else:
+            self._store(batch, scene_tiles=count if mine else None)
+            if count and not mine:
+                self._archive.update([stored.last_id], columns={SCENE_TILES: [count]})
+            if stored.outdated:
+                self._remove_outdated(end.source, str(end.tiling))
+        if damaged:
+            windows = len(end.cut.grid) if end.cut else 0
+            self._skip(name, f"{damaged} of {windows} windows are damaged; the others are stored")
+        elif not count:
+            self._skip(name, "no window holds enough valid pixels")
+
+    def _remove_outdated(self, source: Source, cut: str) -> None:
+        outdated = stored_source(self._archive, source.name, source.state, cut).outdated
+        if outdated:
+            self._report.removed += self._archive.delete(ids=outdated)
+
+    def _note_change(self, source: Source) -> None:
+        if source.name not in self._changed:
+            self._changed.add(source.name)
+            self._skip(source.name, "changed while it was read; index it again")
+
+    def _store(self, batch: Sequence[tuple[Tile, Encoded]], scene_tiles: int | None = None) -> None:
+        """Make tiles durable, those left out whose file is no longer what was read.
+
+        The last one is marked as the end of its scene if it is told how many tiles that has.
+        """
+        self._stored_at = time.monotonic()
+        fates: dict[str, bool] = {}
+        for tile, _ in batch:
+            if tile.source.name not in fates:
+                fates[tile.source.name] = tile.source.has_changed()
+                if fates[tile.source.name]:
+                    self._note_change(tile.source)
+        kept = [one for one in batch if not fates[one[0].source.name]]
+        if not kept:
+            return
+        if kept[-1] is not batch[-1]:
+            scene_tiles = None
+        with self._clock.of("storing"):
+            self._add([tile for tile, _ in kept], [code for _, code in kept], scene_tiles)
+        for tile, _ in kept:
+            self._report.updated += tile.known
+            self._report.added += not tile.known
+            if tile.cut is not None:
+                self._count[tile.source.name] = self._count.get(tile.source.name, 0) + 1
+
+    def _add(
+        self, tiles: Sequence[Tile], codes: Sequence[Encoded], scene_tiles: int | None
+    ) -> None:
+        encoded = Encoded.concatenate(codes)
+        classes = self._archive.encoder.classes
+        predicted = (
+            None
+            if encoded.labels is None
+            else [classes[number] for number in encoded.labels.tolist()]
+        )
+        columns: dict[str, list[Any]] = {
+            BANDS: [tile.shown.bands_text if tile.shown else None for tile in tiles],
+            SCALING: [tile.shown.limits_text if tile.shown else None for tile in tiles],
+            CUT: [str(tile.tiling) if tile.cut else None for tile in tiles],
+        }
+        if scene_tiles is not None:
+            columns[SCENE_TILES] = [None] * (len(tiles) - 1) + [scene_tiles]
+        for name in {name for tile in tiles for name in tile.source.columns}:
+            columns[name] = [tile.source.columns.get(name) for tile in tiles]
+        labels = [tile.source.label for tile in tiles]
+        windows = [tile.window for tile in tiles]
+        self._archive.add_codes(
+            encoded.codes,
+            sources=[tile.source.name for tile in tiles],
+            sizes=[tile.source.size for tile in tiles],
+            mtimes=[tile.source.mtime for tile in tiles],
+            labels=labels if any(labels) else None,
+            predicted_labels=predicted,
+            confidences=encoded.confidences,
+            datetimes=[_taken(tile) for tile in tiles],
+            bboxes=_footprints(tiles),
+            windows=windows if any(windows) else None,
+            columns=columns,
+            on_conflict="update",
+        )
 
 
-def _changed(archive: Archive, files: Sequence[Path], report: IndexReport) -> Iterator[_File]:
-    """The files that are not in the archive as they are now."""
-    for start in range(0, len(files), LOOKUP_FILES):
-        part = files[start : start + LOOKUP_FILES]
-        known = archive.source_states([str(path) for path in part])
-        for path in part:
-            try:
-                status = path.stat()
-            except OSError as error:
-                report.skipped.append((str(path), f"cannot be read: {error.strerror}"))
-                continue
-            state = known.get(str(path))
-            if state is not None and state[:2] == (status.st_size, status.st_mtime_ns):
-                report.unchanged += 1
-                continue
-            yield _File(path, status.st_size, status.st_mtime_ns, state is not None)
+def _taken(tile: Tile) -> str | None:
+    if tile.source.datetime is not None or tile.shown is None:
+        return tile.source.datetime
+    return tile.shown.scene.datetime
 
 
-def _read(file: _File) -> NDArray[np.uint8]:
-    return read_image(file.path)
-
-
-def _store(
-    archive: Archive,
-    batch: Sequence[tuple[_File, Encoded]],
-    classes: Sequence[str],
-    folder_labels: bool,
-) -> None:
-    files = [file for file, _ in batch]
-    encoded = Encoded.concatenate([outcome for _, outcome in batch])
-    predicted = (
-        None if encoded.labels is None else [classes[number] for number in encoded.labels.tolist()]
-    )
-    archive.add_codes(
-        encoded.codes,
-        sources=[file.source for file in files],
-        sizes=[file.size for file in files],
-        mtimes=[file.mtime for file in files],
-        labels=[file.path.parent.name for file in files] if folder_labels else None,
-        predicted_labels=predicted,
-        confidences=encoded.confidences,
-        on_conflict="update",
-    )
+def _footprints(tiles: Sequence[Tile]) -> list[tuple[float, float, float, float] | None]:
+    """Footprints of tiles, those of a scene together."""
+    out: list[Any] = [None] * len(tiles)
+    scenes: dict[int, list[int]] = {}
+    for row, tile in enumerate(tiles):
+        if tile.shown is not None and tile.shown.scene.place is not None:
+            scenes.setdefault(id(tile.shown.scene), []).append(row)
+    for rows in scenes.values():
+        shown = tiles[rows[0]].shown
+        assert shown is not None  # noqa: S101 - chosen above
+        assert shown.scene.place is not None  # noqa: S101 - likewise
+        boxes = shown.scene.place.footprints(np.array([tiles[row].whole for row in rows]))
+        for row, box in zip(rows, boxes.tolist(), strict=True):
+            out[row] = None if np.isnan(box).any() else tuple(box)
+    return out

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from terrahash.archive.indexing import IndexReport
+    from terrahash.imagery import Tiling
+
+SHOWN_SKIPPED = 20
 
 
 def index(
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGES…", help="Images, or folders of images.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGES…",
+            help="Images, scenes, folders of them, and http, https or s3 addresses.",
+        ),
     ],
     archive: Annotated[Path, typer.Option("--archive", "-a", help="Folder of the archive.")],
     model: Annotated[
@@ -23,6 +33,38 @@ def index(
     folder_labels: Annotated[
         bool, typer.Option("--folder-labels", help="Store each image's folder as its label.")
     ] = False,
+    tile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LENGTH",
+            help="Cut what is larger into square tiles: pixels such as 256, or metres such as "
+            "500m. Without it, only georeferenced files over 1024 pixels a side are cut (256).",
+        ),
+    ] = None,
+    stride: Annotated[
+        str | None, typer.Option(metavar="LENGTH", help="From tile to tile; default: the tile.")
+    ] = None,
+    gsd: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="METRES", help="Bring all scenes to this ground sampling distance."
+        ),
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Bands by number or name; default: the scene's own."),
+    ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(
+            metavar="SCALING",
+            help="Values to 8 bits: auto, dtype, percentiles[:LOW:HIGH] of each scene, or "
+            "LOW:HIGH such as 0:3000.",
+        ),
+    ] = "auto",
+    min_valid: Annotated[
+        float, typer.Option(min=0, max=1, help="Least share of valid pixels of a tile.")
+    ] = 0.5,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; by default one for each core.")
     ] = None,
@@ -33,16 +75,23 @@ def index(
 ) -> None:
     """Put images into an archive: encode what is new or has changed, pass over the rest.
 
-    Safe to interrupt: what is stored stays stored, and the next run completes it. Files that
-    cannot be read are skipped and named; the exit code is then 1.
+    Safe to interrupt: what is stored stays stored, and the next run completes it, in the middle of
+    a scene too. Files that cannot be read are skipped and named; the exit code is then 1.
     """
     from terrahash.archive import open_archive
     from terrahash.archive.indexing import index_images
     from terrahash.progress import Terminal
 
+    tiling = _tiling(tile, stride, gsd, bands, scale, min_valid)
     with open_archive(archive, model) as opened, Terminal() as terminal:
         result = index_images(
-            opened, images, folder_labels=folder_labels, workers=workers, reporter=terminal
+            opened,
+            images,
+            tiling=tiling,
+            cut_all=tile is not None or gsd is not None,
+            folder_labels=folder_labels,
+            workers=workers,
+            reporter=terminal,
         )
         total = len(opened)
         for source, reason in result.skipped[:SHOWN_SKIPPED]:
@@ -54,12 +103,38 @@ def index(
     if as_json:
         typer.echo(json.dumps({**result.to_json(), "tiles": total}))
     else:
-        typer.echo(
-            f"{archive}: {result.added} added, {result.updated} updated, "
-            f"{result.unchanged} unchanged, {len(result.skipped)} skipped; {total} tiles in all"
-        )
+        typer.echo(f"{archive}: {_summary(result)}; {total} tiles in all")
     if result.skipped:
         raise typer.Exit(1)
 
 
-SHOWN_SKIPPED = 20
+def _tiling(
+    tile: str | None,
+    stride: str | None,
+    gsd: float | None,
+    bands: str | None,
+    scale: str,
+    min_valid: float,
+) -> Tiling:
+    from terrahash.imagery import Length, Tiling
+    from terrahash.imagery.scaling import Scaling
+
+    defaults = Tiling()
+    return Tiling(
+        tile=Length.parse(tile) if tile else defaults.tile,
+        stride=Length.parse(stride) if stride else None,
+        gsd=gsd,
+        bands=tuple(part.strip() for part in bands.split(",")) if bands else (),
+        scaling=Scaling.parse(scale),
+        min_valid=min_valid,
+    )
+
+
+def _summary(result: IndexReport) -> str:
+    parts = [f"{result.added} added", f"{result.updated} updated"]
+    if result.removed:
+        parts.append(f"{result.removed} removed")
+    parts.append(f"{result.unchanged} unchanged")
+    if result.blank:
+        parts.append(f"{result.blank} blank left out")
+    return ", ".join([*parts, f"{len(result.skipped)} skipped"])

@@ -18,6 +18,7 @@ from terrahash.codes import CodeLayout
 from terrahash.encoder.encoded import Encoded
 from terrahash.encoder.network import Network
 from terrahash.errors import EncoderError, ImageError
+from terrahash.imagery.clock import Clock
 from terrahash.imagery.preprocessing import Preprocessing
 from terrahash.imagery.reading import read_image
 
@@ -209,12 +210,13 @@ class Encoder:
         load: Callable[[Item], NDArray[np.uint8]] = read_image,  # type: ignore[assignment]
         *,
         workers: int | None = None,
+        clock: Clock | None = None,
     ) -> Iterator[tuple[Item, Encoded | ImageError]]:
         """Encode many images in order, bounded in memory; errors come in place of the code.
 
         See :meth:`terrahash.encoder.Network.stream`.
         """
-        for item, outcome in self._network.stream(items, load, workers=workers):
+        for item, outcome in self._network.stream(items, load, workers=workers, clock=clock):
             yield item, outcome if isinstance(outcome, ImageError) else self._encoded(outcome)
 
     def _encoded(self, outputs: list[NDArray[np.float32]]) -> Encoded:

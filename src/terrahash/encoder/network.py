@@ -13,14 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.errors import EncoderError, ImageError
+from terrahash.imagery.clock import Clock
 from terrahash.imagery.preprocessing import Preprocessing
 from terrahash.imagery.reading import read_image
 
 Item = TypeVar("Item")
 Outputs = list[NDArray[np.float32]]
 
-# Images waiting for or in inference, per worker: enough that no worker idles, little memory.
-IN_FLIGHT_PER_WORKER = 4
+# Images waiting for or in inference, per worker: enough that no worker idles while its results
+# are being stored; an image is loaded only when its turn comes.
+IN_FLIGHT_PER_WORKER = 16
+
+LOADING, INFERRING = "decoding", "inferring"
 
 
 def default_workers() -> int:
@@ -68,6 +72,7 @@ class Network:
         load: Callable[[Item], NDArray[np.uint8]] = read_image,  # type: ignore[assignment]
         *,
         workers: int | None = None,
+        clock: Clock | None = None,
     ) -> Iterator[tuple[Item, Outputs | ImageError]]:
         """Load and run many images, in order, bounded in memory.
 
@@ -75,6 +80,7 @@ class Network:
             items: what to load: by default paths of image files.
             load: turns an item into ``(H, W, 3) uint8``; called on worker threads.
             workers: threads; by default one for each core.
+            clock: counts the seconds of loading (``decoding``) and of the network (``inferring``).
 
         Yields:
             Each item with its outputs (batch axis of 1), or with the error that kept it from
@@ -82,13 +88,16 @@ class Network:
         """
         workers = workers or default_workers()
         _ = self._session
+        spent = clock or Clock()
 
         def one(item: Item) -> Outputs | ImageError:
             try:
-                image = load(item)
+                with spent.of(LOADING):
+                    image = load(item)
             except ImageError as error:
                 return error
-            return self.run(self.preprocessing(image))
+            with spent.of(INFERRING):
+                return self.run(self.preprocessing(image))
 
         pending: deque[tuple[Item, Future[Outputs | ImageError]]] = deque()
         with ThreadPoolExecutor(workers, thread_name_prefix="encode") as pool:

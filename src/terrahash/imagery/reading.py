@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import stat
 import struct
-import warnings
 from io import BytesIO
 from pathlib import Path
 
@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from terrahash.errors import ImageError
+from terrahash.imagery.quiet import quiet
 
 # Decoders that Pillow may use. Everything else (PostScript, icons, plug-ins…) stays closed.
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "JPEG2000", "GIF")
 # 64 Mi pixels are 192 MiB of RGB: larger pictures are scenes, to be cut into tiles.
 MAX_PIXELS = 64 * 1024 * 1024
+
+
+class UnknownFormatError(ImageError):
+    """The bytes are no image that Pillow knows; another library may know it."""
+
 
 _DECODING_ERRORS = (OSError, ValueError, SyntaxError, EOFError, struct.error, MemoryError)
 
@@ -39,9 +45,8 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> N
     """
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            opened = BytesIO(source) if isinstance(source, bytes) else Path(source)
+        with quiet():
+            opened = BytesIO(source) if isinstance(source, bytes) else _regular(Path(source))
             with Image.open(opened, formats=FORMATS) as image:
                 _check_size(image, name, max_pixels)
                 image.load()
@@ -53,7 +58,7 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> N
     except PermissionError:
         raise ImageError(f"{name}: permission denied", "make the file readable") from None
     except UnidentifiedImageError:
-        raise ImageError(
+        raise UnknownFormatError(
             f"{name}: not an image in a known format ({', '.join(FORMATS)})",
             "convert it, or leave it out",
         ) from None
@@ -63,6 +68,14 @@ def read_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> N
         raise ImageError(
             f"{name}: damaged or incomplete image ({error})", "fetch or export the file again"
         ) from None
+
+
+def _regular(path: Path) -> Path:
+    """The path, unless it is a pipe or a device, whose opening may wait forever."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ImageError(f"{path}: is no regular file", "leave it out")
+    return path
 
 
 def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
@@ -77,7 +90,7 @@ def _too_large(name: str, max_pixels: int, size: tuple[int, int] | None = None) 
     shown = f"{size[0]} × {size[1]} pixels" if size else "too many pixels"
     return ImageError(
         f"{name}: {shown}, more than the limit of {max_pixels / 1e6:.0f} million",
-        "cut it into tiles first",
+        "cut it into tiles: terrahash index with --tile",
     )
 
 

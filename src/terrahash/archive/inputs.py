@@ -1,0 +1,171 @@
+"""From what a user names to the tiles that are to be encoded, one after the other."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.errors import ImageError
+from terrahash.imagery.cutting import BlankError, RawTile
+from terrahash.imagery.gdal import opened
+from terrahash.imagery.reading import UnknownFormatError, read_image
+from terrahash.imagery.rendering import Rendering, read_part
+from terrahash.imagery.scene import Scene
+from terrahash.imagery.sources import source_of
+from terrahash.imagery.tiling import Grid, Tiling
+
+# A file that is one tile is read whole: what this much takes is no tile.
+MAX_TILE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or an address.
+
+    Attributes:
+        name: as records name it.
+        path: of a file; None for an address.
+        size: bytes, where known.
+        mtime: nanoseconds since 1970, where known.
+        datetime: when it was taken, where something other than the file says.
+        label: true class, where known.
+        columns: further values for its tiles.
+    """
+
+    name: str
+    path: Path | None = None
+    size: int | None = None
+    mtime: int | None = None
+    datetime: str | None = None
+    label: str | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def file(cls, path: Path, label: str | None = None) -> Source:
+        """A file as it is now.
+
+        Raises:
+            OSError: if it is not there, or is a pipe or a device: opening one may wait forever.
+        """
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return cls(source_of(path), path, status.st_size, status.st_mtime_ns, label=label)
+
+    @property
+    def state(self) -> tuple[int | None, int | None]:
+        """Size and mtime, by which a change is noticed."""
+        return self.size, self.mtime
+
+    def has_changed(self) -> bool:
+        """Whether the file is another than when it was looked at first."""
+        if self.path is None:
+            return False
+        try:
+            status = self.path.stat()
+        except OSError:
+            return True
+        return (status.st_size, status.st_mtime_ns) != self.state
+
+
+@dataclass(frozen=True)
+class CutScene:
+    """A scene and how it is cut: what all its tiles share."""
+
+    rendering: Rendering
+    tiling: Tiling
+    grid: Grid
+
+    @property
+    def scene(self) -> Scene:
+        """Its header."""
+        return self.rendering.scene
+
+
+@dataclass
+class Tile:
+    """One tile on its way into an archive.
+
+    Attributes:
+        source: where it comes from.
+        known: whether a tile of it is in the archive.
+        placed: whether it is a georeferenced file that is one tile.
+        tiling: how scenes are cut and bands scaled.
+        cut: of a scene's tile.
+        raw: of a scene's tile, what was read.
+        ends: marks the end of a scene; there is no tile then.
+        rendering: of a file that is one tile, known once it was loaded.
+    """
+
+    source: Source
+    known: bool = False
+    placed: bool = False
+    tiling: Tiling = field(default_factory=Tiling)
+    cut: CutScene | None = None
+    raw: RawTile | None = None
+    ends: bool = False
+    rendering: Rendering | None = None
+
+    def load(self) -> NDArray[np.uint8]:
+        """``(H, W, 3) uint8``; called on a worker thread.
+
+        Raises:
+            ImageError: if it cannot be read or is not worth a code.
+        """
+        if self.ends:
+            raise BlankError("", "")
+        if self.cut is not None and self.raw is not None:
+            image = self.raw.image(self.cut.rendering, self.cut.grid.shown, self.tiling.min_valid)
+            self.raw = RawTile(self.raw.window, (), ())
+            return image
+        if self.placed:
+            return self._placed()
+        if self.source.path is None:
+            raise ImageError(f"{self.source.name}: is no file", "name a file")
+        try:
+            return read_image(self.source.path)
+        except UnknownFormatError:
+            if self.source.path.suffix.lower() not in (".tif", ".tiff"):
+                raise
+            # Many bands, or types that Pillow does not know.
+            return self._placed()
+
+    def _placed(self) -> NDArray[np.uint8]:
+        scene = Scene.open(self.source.name)
+        whole = scene.width * scene.height * len(scene.bands) * scene.dtype.itemsize
+        if whole > MAX_TILE_BYTES:
+            raise ImageError(
+                f"{scene.source}: {scene.width} × {scene.height} pixels are no tile",
+                "cut it: terrahash index with --tile",
+            )
+        self.rendering = Rendering.of(scene, self.tiling.bands, self.tiling.scaling)
+        with opened(scene.source) as dataset:
+            raw, mask = read_part(dataset, self.rendering, (0, 0, scene.width, scene.height))
+        image, valid = self.rendering.image(raw, mask)
+        if valid < self.tiling.min_valid or valid == 0:
+            raise BlankError(f"{scene.source}: {valid:.0%} of its pixels are valid", "")
+        return image
+
+    @property
+    def window(self) -> tuple[int, int, int, int] | None:
+        """The part of its source that it shows; None for all of it."""
+        return None if self.raw is None else self.raw.window
+
+    @property
+    def shown(self) -> Rendering | None:
+        """How its pixels became an image; None for a picture."""
+        return self.cut.rendering if self.cut is not None else self.rendering
+
+    @property
+    def whole(self) -> tuple[int, int, int, int] | None:
+        """Its window in pixels even where it is all of a georeferenced file."""
+        if self.rendering is not None:
+            return 0, 0, self.rendering.scene.width, self.rendering.scene.height
+        return self.window

@@ -1,0 +1,182 @@
+"""A scene's pixels as the RGB image that an encoder sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.imagery.gdal import opened
+from terrahash.imagery.scaling import (
+    Limits,
+    Scaling,
+    ToBytes,
+    limits_text,
+    parse_limits,
+)
+from terrahash.imagery.scene import Scene
+
+# Percentiles are taken of an overview with at least so many pixels, or else of so many blocks a
+# side spread over the scene, at most so many pixels of each block a side.
+SAMPLE_PIXELS = 1 << 17
+SAMPLE_BLOCKS = 6
+SAMPLE_SIDE = 128
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Which bands of a scene are shown, and how.
+
+    Attributes:
+        scene: its header.
+        bands: one band, or those that stand for red, green and blue; numbered from 1.
+        limits: per band, the values that become 0 and 255.
+    """
+
+    scene: Scene
+    bands: tuple[int, ...]
+    limits: Limits
+
+    @classmethod
+    def of(cls, scene: Scene, bands: tuple[str, ...], scaling: Scaling) -> Rendering:
+        """The rendering that a user asks for; samples the pixels where percentiles are wanted.
+
+        Raises:
+            ImageError: if the scene lacks a band or its samples cannot be read.
+        """
+        chosen = scene.choose(bands)
+        limits = scaling.limits(scene.dtype, len(chosen))
+        if limits is None:
+            limits = scaling.limits_of(_samples(cls(scene, chosen, ((0.0, 1.0),) * len(chosen))))
+        return cls(scene, chosen, limits)
+
+    @classmethod
+    def recorded(cls, scene: Scene, bands: str | None, limits: str | None) -> Rendering:
+        """The rendering that was recorded as texts; what is absent is chosen anew."""
+        if bands is None or limits is None:
+            return cls.of(scene, tuple(bands.split(",")) if bands else (), Scaling())
+        return cls(scene, scene.choose(bands.split(",")), parse_limits(limits))
+
+    @property
+    def bands_text(self) -> str:
+        """The bands as they are recorded."""
+        return ",".join(map(str, self.bands))
+
+    @property
+    def limits_text(self) -> str:
+        """The limits as they are recorded."""
+        return limits_text(self.limits)
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        """Bands to be read: those shown and, last, the alpha band where there is one."""
+        if self.scene.mask != "alpha":
+            return self.bands
+        alpha = [band.shows for band in self.scene.bands].index("alpha") + 1
+        return (*self.bands, alpha)
+
+    @cached_property
+    def _to_bytes(self) -> ToBytes:
+        return ToBytes(self.scene.dtype, self.limits)
+
+    def valid(
+        self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None
+    ) -> NDArray[np.bool_] | None:
+        """``(H, W) bool`` of pixels that hold something; None if all do."""
+        shown = pixels[: len(self.bands)]
+        if self.scene.mask == "alpha":
+            mask = pixels[-1] != 0
+        elif self.scene.mask == "nodata":
+            nodata = self.scene.nodata
+            if nodata is not None and not np.isnan(nodata):
+                mask = (shown != nodata).any(axis=0)
+        if self.scene.dtype.kind == "f":
+            finite = np.isfinite(shown).all(axis=0)
+            mask = finite if mask is None else mask & finite
+        return None if mask is None or mask.all() else mask
+
+    def image(
+        self, pixels: NDArray[Any], mask: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.uint8], float]:
+        """Draw what was read.
+
+        Args:
+            pixels: ``(bands, H, W)`` of :attr:`indexes`.
+            mask: ``(H, W) bool`` of the file's own mask, where it has one.
+
+        Returns:
+            ``(H, W, 3) uint8`` with invalid pixels black, and the share of valid pixels.
+        """
+        valid = self.valid(pixels, mask)
+        shown = pixels[: len(self.bands)]
+        if self.scene.palette is not None and self.bands == (1,):
+            image = np.asarray(self.scene.palette, np.uint8)[shown[0]]
+        else:
+            image = self._to_bytes(shown)
+            if image.shape[2] == 1:
+                image = np.repeat(image, 3, axis=2)
+        if valid is None:
+            return image, 1.0
+        image[~valid] = 0
+        return image, float(valid.mean())
+
+
+def read_part(
+    dataset: Any,
+    rendering: Rendering,
+    window: tuple[int, int, int, int],
+    out_shape: tuple[int, int] | None = None,
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Pixels ``(bands, H, W)`` and the file's own mask of a part x, y, width, height."""
+    from rasterio.windows import Window
+
+    part = Window(*window)
+    indexes = list(rendering.indexes)
+    shape = None if out_shape is None else (len(indexes), *out_shape)
+    pixels = dataset.read(indexes, window=part, out_shape=shape)
+    mask = None
+    if rendering.scene.mask == "mask":
+        mask = dataset.read_masks(1, window=part, out_shape=out_shape) != 0
+    return pixels, mask
+
+
+def _samples(rendering: Rendering) -> list[NDArray[Any]]:
+    """Valid values of each band, spread over the scene."""
+    scene = rendering.scene
+    level = None
+    for number, factor in enumerate(scene.overviews):
+        if scene.width * scene.height / factor**2 >= SAMPLE_PIXELS:
+            level = number
+    parts: list[list[NDArray[Any]]] = [[] for _ in rendering.bands]
+    with opened(scene.source, overview=level) as dataset:
+        for window in _sample_windows(dataset.width, dataset.height, dataset.block_shapes[0]):
+            pixels, mask = read_part(dataset, rendering, window)
+            valid = rendering.valid(pixels, mask)
+            for band, values in enumerate(parts):
+                values.append(pixels[band].ravel() if valid is None else pixels[band][valid])
+    return [np.concatenate(values) for values in parts]
+
+
+def _sample_windows(
+    width: int, height: int, block: tuple[int, int]
+) -> list[tuple[int, int, int, int]]:
+    if width * height <= SAMPLE_PIXELS * 4:
+        return [(0, 0, width, height)]
+
+    def places(length: int, step: int) -> list[int]:
+        blocks = -(-length // step)
+        count = min(SAMPLE_BLOCKS, blocks)
+        return sorted({int((n + 0.5) * blocks / count) * step for n in range(count)})
+
+    rows, columns = (max(1, side) for side in block)
+    # A block of a few whole rows is sampled along its length.
+    tall, wide = max(rows, min(SAMPLE_SIDE, height)), min(columns, 4 * SAMPLE_SIDE)
+    return [
+        (x, y, min(SAMPLE_SIDE, width - x), min(SAMPLE_SIDE, height - y))
+        for y in places(height, tall)
+        for x in places(width, wide)
+        if x < width and y < height
+    ]

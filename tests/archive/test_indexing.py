@@ -1,0 +1,324 @@
+"""Images and scenes into an archive."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from terrahash.archive import Archive, open_archive
+from terrahash.archive import indexing as indexing_module
+from terrahash.archive.indexing import index_images
+from terrahash.imagery import Length, Tiling, read_window
+from terrahash.imagery.scaling import Scaling
+from tests.imagery.conftest import pixels_of, write_scene
+from tests.tiny import tiny_encoder
+
+FIXED = Scaling("range", 0, 10_000)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[Archive]:
+    encoder = tiny_encoder()
+    with open_archive(tmp_path / "a.terrahash", encoder) as opened:
+        yield opened
+
+
+def records(archive: Archive) -> list[Any]:
+    return archive.records(archive.ids())
+
+
+def windows(archive: Archive) -> list[Any]:
+    return [record.window for record in records(archive)]
+
+
+def test_pictures_new_changed_and_unchanged(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "river"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        Image.new("RGB", (40, 40), (number * 50, 0, 0)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no image")
+    first = index_images(archive, [tmp_path / "in"], folder_labels=True)
+    assert (first.added, first.unchanged) == (5, 0)
+    assert first.skipped == [
+        (str(folder / "broken.png"), first.skipped[0][1]),
+    ]
+    assert "known format" in first.skipped[0][1]
+    assert {record.label for record in records(archive)} == {"river"}
+    os.utime(folder / "3.png", (1, 1))
+    second = index_images(archive, [tmp_path / "in"], folder_labels=True)
+    assert (second.added, second.updated, second.unchanged) == (0, 1, 4)
+    assert len(archive) == 5
+
+
+def test_a_scene_becomes_tiles_with_footprints(archive: Archive, tmp_path: Path) -> None:
+    pixels = pixels_of(4, 300, 420)
+    path = write_scene(
+        tmp_path / "s.tif", pixels, tags={"ACQUISITION_DATE": "2024-05-06"}, nodata=20_000
+    )
+    tiling = Tiling(Length(128), scaling=FIXED)
+    report = index_images(archive, [path], tiling=tiling)
+    assert (report.added, report.blank, report.skipped) == (3 * 4, 0, [])
+    assert {"reading", "decoding", "inferring", "storing"} <= report.spent.keys()
+    found = records(archive)
+    assert [record.window for record in found][:5] == [
+        (0, 0, 128, 128), (128, 0, 128, 128), (256, 0, 128, 128), (292, 0, 128, 128),
+        (0, 128, 128, 128),
+    ]  # fmt: skip
+    for record in found:
+        assert record.source == str(path)
+        assert record.datetime == "2024-05-06T00:00:00Z"
+        west, south, east, north = record.bbox
+        assert 8.9 < west < east < 9.1
+        assert 49.6 < south < north < 49.7
+        assert record.columns["bands"] == "1,2,3"
+        assert record.columns["scaling"] == "0:10000,0:10000,0:10000"
+        assert record.columns["cut"] == "tile=128px stride=128px scaling=0:10000 valid=0.5"
+        x, y, width, height = record.window
+        part = pixels[:3, y : y + height, x : x + width].transpose(1, 2, 0)
+        shown = read_window(
+            record.source, record.window, bands=record.columns["bands"],
+            limits=record.columns["scaling"],
+        )  # fmt: skip
+        assert np.abs(shown - part * (255 / 10_000)).max() <= 0.51
+        code = archive.encoder.encode_image(shown).codes
+        np.testing.assert_array_equal(code, archive.codes([record.id]))
+    assert [r.columns["scene_tiles"] for r in found] == [None] * 11 + [12]
+    again = index_images(archive, [path], tiling=tiling)
+    assert (again.added, again.updated, again.unchanged) == (0, 0, 1)
+
+
+def test_scenes_are_cut_by_themselves_and_small_ones_are_one_tile(
+    archive: Archive, tmp_path: Path
+) -> None:
+    large = write_scene(tmp_path / "large.tif", pixels_of(3, 1100, 300, "uint8"))
+    small = write_scene(tmp_path / "small.tif", pixels_of(5, 120, 120))
+    plain = tmp_path / "plain.tif"
+    Image.fromarray(pixels_of(3, 1100, 300, "uint8").transpose(1, 2, 0)).save(plain)
+    assert index_images(archive, [large, small, plain]).added == 5 * 2 + 1 + 1
+    by_name = {Path(record.source).name: record for record in records(archive)}
+    assert by_name["small.tif"].window is None
+    assert by_name["small.tif"].bbox is not None
+    assert by_name["small.tif"].columns["bands"] == "1,2,3"
+    assert by_name["plain.tif"].bbox is None
+    assert by_name["plain.tif"].columns["bands"] is None
+    assert index_images(archive, [large, small, plain]).unchanged == 3
+
+
+def test_many_bands_without_a_place(archive: Archive, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(13, 64, 64), crs=None)
+    assert index_images(archive, [path]).added == 1
+
+
+def test_blank_windows_are_left_out_and_counted(archive: Archive, tmp_path: Path) -> None:
+    pixels = pixels_of(3, 256, 256, "uint8") + 1
+    pixels[:, :, :200] = 0
+    path = write_scene(tmp_path / "s.tif", pixels, nodata=0)
+    tiling = Tiling(Length(64))
+    report = index_images(archive, [path], tiling=tiling)
+    assert (report.added, report.blank) == (4, 12)
+    assert index_images(archive, [path], tiling=tiling).unchanged == 1
+    empty = write_scene(tmp_path / "empty.tif", np.zeros((3, 256, 256), np.uint8), nodata=0)
+    report = index_images(archive, [empty], tiling=tiling)
+    assert report.skipped == [(str(empty), "no window holds enough valid pixels")]
+
+
+def test_a_changed_scene_replaces_its_tiles(archive: Archive, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 256, 384, "uint8"))
+    tiling = Tiling(Length(128))
+    assert index_images(archive, [path], tiling=tiling).added == 6
+    write_scene(path, pixels_of(3, 256, 256, "uint8") // 2)
+    os.utime(path, (1, 1))
+    report = index_images(archive, [path], tiling=tiling)
+    assert (report.updated, report.removed, len(archive)) == (4, 2, 4)
+    assert index_images(archive, [path], tiling=tiling).unchanged == 1
+
+
+def test_another_tiling_is_added_beside(archive: Archive, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 256, 256, "uint8"))
+    assert index_images(archive, [path], tiling=Tiling(Length(128))).added == 4
+    assert index_images(archive, [path], tiling=Tiling(Length(64))).added == 16
+    assert index_images(archive, [path], tiling=Tiling(Length(128))).unchanged == 1
+
+
+class StopError(Exception):
+    """Stands for anything that ends a run."""
+
+
+@pytest.mark.parametrize("stores", [1, 2, 3])
+def test_goes_on_in_the_middle_of_a_scene(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stores: int
+) -> None:
+    pixels = pixels_of(3, 512, 640)
+    pixels[:, 128:192] = 0
+    path = write_scene(tmp_path / "s.tif", pixels, nodata=0)
+    tiling = Tiling(Length(64), min_valid=0.9)
+    monkeypatch.setattr(indexing_module, "BATCH_TILES", 20)
+    plain = archive.add_codes
+    calls = 0
+
+    def limited(*args: Any, **values: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > stores:
+            raise StopError
+        return plain(*args, **values)
+
+    monkeypatch.setattr(archive, "add_codes", limited)
+    with pytest.raises(StopError):
+        index_images(archive, [path], tiling=tiling)
+    monkeypatch.setattr(archive, "add_codes", plain)
+    kept = len(archive)
+    report = index_images(archive, [path], tiling=tiling)
+    assert report.added == 70 - kept
+    assert report.blank == 10
+    found = windows(archive)
+    assert len(found) == len(set(found)) == 70
+    assert len({r.columns["scaling"] for r in records(archive)}) == 1
+    assert index_images(archive, [path], tiling=tiling).unchanged == 1
+
+
+def test_everything_stored_but_the_mark(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 128, 128, "uint8"))
+    tiling = Tiling(Length(64))
+    index_images(archive, [path], tiling=tiling)
+    archive.update(archive.ids(), columns={"scene_tiles": [None] * 4})
+    report = index_images(archive, [path], tiling=tiling)
+    assert (report.added, report.updated, report.skipped) == (0, 0, [])
+    assert [r.columns["scene_tiles"] for r in records(archive)] == [None, None, None, 4]
+
+
+def test_a_file_that_changes_while_it_is_read(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 640, 640, "uint8"))
+    other = write_scene(tmp_path / "t.tif", pixels_of(3, 128, 128, "uint8"))
+    monkeypatch.setattr(indexing_module, "BATCH_TILES", 10)
+    plain = archive.add_codes
+    calls = 0
+
+    def touching(*args: Any, **values: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            os.utime(path, (calls, calls))
+        return plain(*args, **values)
+
+    monkeypatch.setattr(archive, "add_codes", touching)
+    report = index_images(archive, [path, other], tiling=Tiling(Length(64)))
+    assert report.skipped == [(str(path), "changed while it was read; index it again")]
+    assert report.added == 2 * 9 + 4
+    report = index_images(archive, [path, other], tiling=Tiling(Length(64)))
+    assert report.skipped == []
+    assert report.unchanged == 1
+    found = [window for record, window in zip(records(archive), windows(archive), strict=True)
+             if record.source == str(path)]  # fmt: skip
+    assert len(found) == len(set(found)) == 100
+
+
+def test_damaged_blocks_cost_only_their_windows(archive: Archive, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 512, 512, "uint8"), interleave="pixel")
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = b"\xff" * 64
+    path.write_bytes(content)
+    tiling = Tiling(Length(128))
+    report = index_images(archive, [path], tiling=tiling)
+    assert 13 <= report.added <= 15
+    ((source, reason),) = report.skipped
+    assert source == str(path)
+    assert reason == f"{16 - report.added} of 16 windows are damaged; the others are stored"
+    again = index_images(archive, [path], tiling=tiling)
+    assert again.added == 0
+    assert len(again.skipped) == 1
+
+
+def test_odd_names(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = [b"new\nline.png", b"not\xff\xfeutf8.png", "ümläut €.png".encode(), b"a!b%20c.png"]
+    names += [name.replace(b".png", b".tif") for name in names]
+    for name in names:
+        path = Path(os.fsdecode(bytes(folder) + b"/" + name))
+        if name.endswith(b".png"):
+            Image.new("RGB", (40, 40)).save(path)
+        else:
+            made = write_scene(tmp_path / "made.tif", pixels_of(3, 64, 64, "uint8"))
+            made.rename(path)
+    report = index_images(archive, [folder])
+    assert (report.added, report.skipped) == (8, [])
+    assert index_images(archive, [folder]).unchanged == 8
+    for record in records(archive):
+        shown = read_window(
+            record.source, bands=record.columns["bands"], limits=record.columns["scaling"]
+        )
+        assert shown.shape in ((40, 40, 3), (64, 64, 3))
+
+
+def test_loops_of_links_and_forbidden_files(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (40, 40)).save(folder / "a.png")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self.png").symlink_to(folder / "self.png")
+    (folder / "gone.tif").symlink_to(folder / "nothing.tif")
+    os.mkfifo(folder / "pipe.png")
+    report = index_images(archive, [folder])
+    assert report.added == 1
+    assert sorted(Path(source).name for source, _ in report.skipped) == [
+        "gone.tif", "pipe.png", "self.png",
+    ]  # fmt: skip
+
+
+CHILD = """
+import sys
+from terrahash.archive import open_archive
+from terrahash.archive import indexing
+from terrahash.imagery import Length, Tiling
+indexing.BATCH_TILES = 16
+with open_archive(sys.argv[1]) as archive:
+    print("open", flush=True)
+    indexing.index_images(archive, [sys.argv[2]], tiling=Tiling(Length(32)))
+    print("done", flush=True)
+"""
+
+
+def test_killed_at_any_moment_it_neither_loses_nor_doubles_a_tile(
+    archive: Archive, tmp_path: Path
+) -> None:
+    path = write_scene(tmp_path / "s.tif", pixels_of(3, 1024, 1024, "uint8"))
+    place = archive.path
+    archive.close()
+    seen = []
+    for attempt in range(6):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(place), str(path)], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "open\n"
+        time.sleep(0.1 + 0.25 * attempt)
+        child.kill()
+        rest = child.stdout.read()
+        child.stdout.close()
+        child.wait()
+        with open_archive(place, mode="r") as opened:
+            found = windows(opened)
+            assert len(found) == len(set(found))
+            seen.append(len(found))
+        if "done" in rest:
+            break
+    with open_archive(place) as opened:
+        index_images(opened, [path], tiling=Tiling(Length(32)))
+        assert len(set(windows(opened))) == len(opened) == 1024
+    assert seen == sorted(seen)
+    assert any(0 < count < 1024 for count in seen)
