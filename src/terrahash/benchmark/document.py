@@ -35,10 +35,14 @@ DAGGER = (
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: headings, and rows of cells, each with whether it is marked."""
+    """A table: headings, and rows of cells, each with whether it is marked.
+
+    The first ``texts`` columns are words, the others numbers.
+    """
 
     headings: tuple[str, ...]
     rows: tuple[tuple[tuple[str, bool], ...], ...]
+    texts: int = 1
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ def _details(section: Section) -> Grid:
             )
             for row in section.rows
         ),
+        texts=2,
     )
 
 
@@ -251,7 +256,7 @@ def _costs(records: Sequence[Record]) -> Part | None:
     return Part(
         "What training costs",
         lines=(*(f"machine: {machine}" for machine in machines), *_sessions(records)),
-        grid=Grid(headings, tuple(rows)),
+        grid=Grid(headings, tuple(rows), texts=2),
         notes=(
             "Means over the runs. Seconds are of training alone, in `frozen` mode on cached "
             "features and one thread, while other runs went on beside it; CPU seconds are of the "
@@ -303,6 +308,7 @@ def _failures(failed: Sequence[Record]) -> Part:
                 )
                 for record in failed
             ),
+            texts=3,
         ),
         notes=("They are tried again when the benchmark is run again.",),
     )

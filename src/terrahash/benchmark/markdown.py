@@ -35,7 +35,7 @@ def markdown(parts: Sequence[Part], *, title: str, plots: str | PurePosixPath) -
 def _table(grid: Grid) -> str:
     lines = [
         _line(grid.headings),
-        _line(["---"] + ["---:"] * (len(grid.headings) - 1)),
+        _line(["---"] * grid.texts + ["---:"] * (len(grid.headings) - grid.texts)),
         *(_line([f"**{text}**" if marked else text for text, marked in row]) for row in grid.rows),
     ]
     return "\n".join(lines)

@@ -15,7 +15,7 @@ TABLES = """
 .wide table { width: auto }
 .wide th, .wide td { white-space: nowrap; text-align: right; padding-right: 18px;
   font-variant-numeric: tabular-nums }
-.wide th:first-child, .wide td:first-child { text-align: left }
+.wide th.text, .wide td.text { text-align: left }
 .wide thead th { color: var(--faint); font-size: 13px; vertical-align: bottom }
 .wide td.best { font-weight: 700; color: var(--accent) }
 h3 { font-size: 15px; margin: 30px 0 4px }
@@ -63,15 +63,26 @@ def _inline(text: str) -> str:
 
 
 def _table(grid: Grid) -> str:
-    head = "".join(f"<th scope=col>{escape(heading)}</th>" for heading in grid.headings)
+    head = "".join(
+        f"<th scope=col{_kind(grid, place)}>{escape(heading)}</th>"
+        for place, heading in enumerate(grid.headings)
+    )
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{' class=best' if marked else ''}>{escape(text)}</td>" for text, marked in row
+            f"<td{_kind(grid, place, marked)}>{escape(text)}</td>"
+            for place, (text, marked) in enumerate(row)
         )
         for row in grid.rows
     )
     return f"<div class=wide><table><thead><tr>{head}</thead><tbody>{rows}</tbody></table></div>"
+
+
+def _kind(grid: Grid, place: int, marked: bool = False) -> str:
+    """The class of a cell as an attribute."""
+    if place < grid.texts:
+        return " class=text"
+    return " class=best" if marked else ""
 
 
 def _figure(image: bytes, caption: str) -> str:
