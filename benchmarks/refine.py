@@ -5,12 +5,12 @@
 
 ``codes.npz`` holds ``codes (N, nbytes) uint8``, ``labels (N,)``, ``roles (N,)`` of "train", "val"
 and "test", ``layout`` (the layout's JSON) and, if it should start from them, ``magnitudes (N,
-bits)``. Each query searches the other codes of its role, by its magnitudes where there are some. A
-simulated user looks at the first 50 hits and marks the first 3 of the query's class and the first 3
-of other classes (fewer where there are fewer). Marked hits are then taken out of the ranking for both
-figures, so that the gain is not that of marking: mAP@20 is over the hits nobody has judged yet, with
-denominator min(20, relevant) and ties in the order of the search, (score, distance, row), over rows
-that a seed has shuffled.
+bits)``. Each query searches the other codes of its role, by its magnitudes where there are some.
+A simulated user looks at the first 50 hits and marks the first 3 of the query's class and the first
+3 of other classes (fewer where there are fewer). Marked hits are taken out of the ranking for both
+figures, so that the gain is not that of marking: mAP@20 is over the hits nobody has judged yet,
+with denominator min(20, relevant) and ties in the order of the search, (score, distance, row), over
+rows that a seed has shuffled.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from terrahash.search.kernels import (
     topk_kernel,
 )
 from terrahash.search.ranking import SCORE_STEPS, Question
-from terrahash.search.workers import run_on_threads, start_helpers, thread_count
+from terrahash.search.workers import Pace, run_on_threads, start_helpers, thread_count
 
 # Bytes of codes in a range: a stolen processor delays the answer by the time that one takes.
 RANGE_BYTES = 1 << 18
@@ -35,6 +35,9 @@ RANGE_BYTES = 1 << 18
 THREAD_BYTES = 1 << 22
 # Rows that a radius search has room for at first.
 FIRST_ROOM = 1 << 12
+
+# Single queries wait for memory, batches for the processor.
+_pace, _batch_pace = Pace(), Pace()
 
 Ranked = tuple[NDArray[np.int64], NDArray[np.int64], int]
 """Ranked keys, their rows, and how many eligible rows in all are at the last key."""
@@ -90,6 +93,18 @@ def scan_topk(ranges: Ranges, question: Question) -> list[Ranked]:
     are taken, because it lost its processor, is scanned again.
     """
     threads = _threads(ranges, len(question.queries), question.layout)
+    compared = ranges.rows * question.layout.nbytes * len(question.queries)
+    pace = _batch_pace if len(question.queries) > 1 else _pace
+    alone = threads == 1
+    together = not alone and pace.together()
+    start = time.perf_counter()
+    found = _scanned(ranges, question, threads if together else 1)
+    if not alone:
+        pace.note(together, time.perf_counter() - start, compared)
+    return found
+
+
+def _scanned(ranges: Ranges, question: Question, threads: int) -> list[Ranked]:
     scan = _TopkScan(ranges, question, min(question.k or 0, ranges.rows), threads)
     helpers = start_helpers(scan.work, threads)
     scan.work(0)

@@ -11,6 +11,10 @@ from terrahash.errors import InputError
 
 THREADS_VARIABLE = "TERRAHASH_THREADS"
 
+# Which of the two ways is slower is tried again so often, and means are over about so many.
+TRY_EVERY = 16
+MEMORY = 4
+
 _pool: ThreadPoolExecutor | None = None
 _pool_lock = Lock()
 
@@ -31,6 +35,32 @@ def thread_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class Pace:
+    """Whether further threads have lately paid, by the time that a byte took with and without.
+
+    One core may read memory as fast as it comes, and another process may hold the others: then a
+    search is quicker alone. It decides how work is shared, never the answer.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[bool, float] = {}
+        self._calls = 0
+
+    def together(self) -> bool:
+        """Whether to use further threads for the next piece of work; tries the other at times."""
+        self._calls += 1
+        if len(self._seconds) < 2:
+            return True not in self._seconds
+        better = self._seconds[True] < self._seconds[False]
+        return better if self._calls % TRY_EVERY else not better
+
+    def note(self, together: bool, seconds: float, work: int) -> None:
+        """Remember how long a piece of work took."""
+        pace = seconds / work
+        before = self._seconds.get(together, pace)
+        self._seconds[together] = before + (pace - before) / MEMORY
 
 
 def run_on_threads(work: Callable[[int], None], threads: int) -> None:
