@@ -322,3 +322,16 @@ def test_killed_at_any_moment_it_neither_loses_nor_doubles_a_tile(
         assert len(set(windows(opened))) == len(opened) == 1024
     assert seen == sorted(seen)
     assert any(0 < count < 1024 for count in seen)
+
+
+def test_tiles_of_scenes_are_shown(archive: Archive, tmp_path: Path) -> None:
+    pixels = pixels_of(4, 256, 256)
+    path = write_scene(tmp_path / "s.tif", pixels)
+    index_images(archive, [path], tiling=Tiling(Length(128), bands=("4",), scaling=FIXED))
+    (last,) = archive.records([int(archive.ids()[-1])])
+    expected = pixels[3, 128:, 128:] * (255 / 10_000)
+    shown = archive.thumbnail(last.id, 128)
+    assert np.abs(shown[..., 0] - expected).max() <= 0.51
+    assert archive.thumbnail(last.id).shape == (96, 96, 3)
+    hits = archive.search(last.id, k=3)
+    assert hits._repr_html_().count("data:image/jpeg") == 3

@@ -223,6 +223,18 @@ class Archive:
         """
         return self.snapshot().records(whole_ids(ids))
 
+    def thumbnail(self, number: int, pixels: int = 96, *, remote: bool = True) -> NDArray[np.uint8]:
+        """What a tile shows, ``(H, W, 3) uint8`` of at most ``pixels`` a side.
+
+        Raises:
+            InputError: if the id is not in the archive.
+            ImageError: if its source cannot be read, or is an address and ``remote`` is False.
+        """
+        from terrahash.archive.pixels import tile_image
+
+        (record,) = self.records([number])
+        return tile_image(record, pixels, remote=remote)
+
     def codes(self, ids: Ids) -> NDArray[np.uint8]:
         """``(n, nbytes) uint8`` codes of tiles.
 

@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -143,19 +142,14 @@ class Hits:
 
 def thumbnail(record: Record, pixels: int = THUMBNAIL_PIXELS) -> str | None:
     """A small JPEG of a tile as a data URI, or None where its source is no readable local image."""
-    if record.source is None or not Path(record.source).is_file():
-        return None
     from PIL import Image
 
-    from terrahash.imagery import read_image
+    from terrahash.archive.pixels import tile_image
 
     try:
-        image = Image.fromarray(read_image(Path(record.source)))
+        image = Image.fromarray(tile_image(record, pixels))
     except (TerrahashError, OSError):
         return None
-    if record.window is not None:
-        x, y, width, height = record.window
-        image = image.crop((x, y, x + width, y + height))
     image.thumbnail((pixels, pixels))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

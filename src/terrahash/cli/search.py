@@ -13,7 +13,10 @@ import typer
 from terrahash.errors import ImageError, InputError
 
 if TYPE_CHECKING:
-    from terrahash.archive import Archive, Hits
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from terrahash.archive import Archive, Hits, Record
     from terrahash.evaluation.trust import TrustCurve
 
 CSV_FIELDS = (
@@ -173,6 +176,17 @@ def _show(hits: Hits, trust: TrustCurve | None) -> None:
         )
 
 
+def _pixels(record: Record) -> NDArray[np.uint8] | bytes:
+    """What a tile shows; nothing where that cannot be read."""
+    from terrahash.archive.pixels import tile_image
+    from terrahash.errors import TerrahashError
+
+    try:
+        return tile_image(record)
+    except TerrahashError:
+        return b""
+
+
 def _draw(found: list[Hits], path: Path) -> None:
     from terrahash.evaluation.pictures import QueryRow, Tile, png, query_grid
 
@@ -181,7 +195,7 @@ def _draw(found: list[Hits], path: Path) -> None:
         query = Path(hits.query) if hits.query and not hits.query.startswith("id ") else b""
         answers = tuple(
             Tile(
-                Path(record.source) if record.source else b"",
+                _pixels(record),
                 record.label or record.predicted_label or "",
                 f"{distance:g} bits",
             )
