@@ -35,6 +35,7 @@ from .faults import (
 @pytest.fixture(autouse=True)
 def _merge_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "FAN_OUT", 3)
+    monkeypatch.setattr(merging, "GROWTH", 1)
     monkeypatch.setattr(celling, "MIN_ROWS", 1)
 
 

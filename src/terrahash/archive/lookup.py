@@ -34,21 +34,28 @@ def join(
     parts: Sequence[tuple[Segment, NDArray[np.int64]]], name: str, order: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """The lookup of some rows of several segments, put end to end and then into an order."""
-    hashes, present = [], []
+    hashes, places = [], []
+    start = 0
     for segment, rows in parts:
-        by_row = np.zeros(segment.rows, np.uint32)
-        known = np.zeros(segment.rows, bool)
         if name + ".hash" in segment:
-            where = segment.array(name + ".hashrows")
-            by_row[where] = segment.array(name + ".hash")
-            known[where] = True
-        hashes.append(by_row[rows])
-        present.append(known[rows])
-    joined, there = np.concatenate(hashes), np.concatenate(present)
+            found = segment.array(name + ".hash")
+            place = segment.array(name + ".hashrows").astype(np.int64)
+            if len(rows) < segment.rows:
+                position = np.full(segment.rows, -1, np.int64)
+                position[rows] = np.arange(len(rows))
+                kept = position[place] >= 0
+                found, place = found[kept], position[place][kept]
+            hashes.append(found)
+            places.append(place + start)
+        start += len(rows)
+    if not hashes:
+        return _sorted(np.empty(0, np.uint32), np.empty(0, np.int64))
+    joined = np.concatenate(places)
     if order is not None:
-        joined, there = joined[order], there[order]
-    rows_there = np.flatnonzero(there)
-    return _sorted(joined[rows_there], rows_there)
+        inverse = np.empty(len(order), np.int64)
+        inverse[order] = np.arange(len(order))
+        joined = inverse[joined]
+    return _sorted(np.concatenate(hashes), joined)
 
 
 def _sorted(

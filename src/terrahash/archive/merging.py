@@ -23,8 +23,11 @@ from terrahash.archive.snapshot import Snapshot
 from terrahash.archive.writing import write_column, write_ids, write_index, write_zones
 
 FAN_OUT = 16
-# Rows below which a segment is in tier 0, 1, 2; from the last on it is left to `compact`.
-TIERS = (1 << 12, 1 << 16, 1 << 20, 1 << 23)
+# A merge makes a segment at least this many times as large as the largest in it: else each small
+# append would rewrite a large segment, and a row would be rewritten any number of times.
+GROWTH = 8
+# Rows below which a segment is in tier 0, 1, 2…; from the last on it is left to `compact`.
+TIERS = (1 << 4, 1 << 8, 1 << 12, 1 << 16, 1 << 20, 1 << 23)
 
 Part = tuple[Segment, NDArray[np.int64]]
 
@@ -40,13 +43,18 @@ def due(snapshot: Snapshot) -> list[Segment]:
         for segment in segments:
             if segment.rows < limit and sum(s.rows for s in run) + segment.rows <= MAX_ROWS:
                 run.append(segment)
-            elif len(run) >= FAN_OUT:
+            elif _worthwhile(run):
                 return run
             else:
                 run = []
-        if len(run) >= FAN_OUT:
+        if _worthwhile(run):
             return run
     return []
+
+
+def _worthwhile(run: Sequence[Segment]) -> bool:
+    rows = [segment.rows for segment in run]
+    return len(run) >= FAN_OUT and max(rows) * GROWTH <= sum(rows)
 
 
 def merge(
@@ -156,7 +164,7 @@ def _write_rows(
     if not (np.diff(ids) > 0).all():
         order = np.argsort(ids)
         ids = ids[order]
-    codes = np.concatenate([segment.codes[rows] for segment, rows in parts])
+    codes = np.concatenate([s.codes if len(rows) == s.rows else s.codes[rows] for s, rows in parts])
     writer.add("codes", codes if order is None else codes[order])
     del codes
     runs = write_ids(writer, ids)
@@ -169,7 +177,11 @@ def _write_rows(
         column = join(
             kind,
             [
-                absent_column(kind, len(rows)) if column is None else column.take(rows)
+                absent_column(kind, len(rows))
+                if column is None
+                else column
+                if len(rows) == segment.rows
+                else column.take(rows)
                 for segment, rows in parts
                 for column in [segment.column(name)]
             ],
