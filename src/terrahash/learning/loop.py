@@ -354,5 +354,5 @@ class _NotFiniteError(Exception):
 def _check_finite(values: dict[str, Tensor], epoch: int, kind: str) -> None:
     for name, value in values.items():
         if not torch.isfinite(value).all():
-            culprit = value[~torch.isfinite(value)].flatten()[0]
+            culprit = value.detach()[~torch.isfinite(value)].flatten()[0]
             raise _NotFiniteError(f"{kind} '{name}' became {float(culprit)} in epoch {epoch + 1}")
