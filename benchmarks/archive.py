@@ -18,6 +18,7 @@ import os
 import platform
 import resource
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -48,6 +49,13 @@ def timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def busy(work: Callable[[], object]) -> NDArray[np.float64]:
+    """Wall seconds and processor seconds: far apart where the machine does something else."""
+    start = time.process_time()
+    took = timed(work)
+    return np.array([took, time.process_time() - start])
+
+
 def memory() -> int:
     """Resident bytes that are no file's pages."""
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -65,7 +73,7 @@ def append(folder: Path, rows: int, seed: int) -> None:
     """Appending in batches, each durable before the next."""
     rng = np.random.default_rng(seed)
     labels = [f"class {n % 40}" for n in range(BATCH)]
-    spent, slowest = 0.0, 0.0
+    spent, slowest = np.zeros(2), 0.0
     with Archive.create(folder / "full", LAYOUT) as archive:
         for first in range(0, rows, BATCH):
             codes = rng.integers(0, 256, (BATCH, 8), np.uint8)
@@ -74,23 +82,25 @@ def append(folder: Path, rows: int, seed: int) -> None:
             sources = [
                 f"tiles/{n // 5000:06d}/tile_{n:010d}.tif" for n in range(first, first + BATCH)
             ]
-            took = timed(
+            took = busy(
                 lambda codes=codes, sources=sources, times=times, boxes=boxes: archive.add_codes(
                     codes, sources=sources, labels=labels, datetimes=times, bboxes=boxes
                 )
             )
-            spent, slowest = spent + took, max(slowest, took)
-        say("append, id+source+label+datetime+footprint, rows/s", rows / spent, "≥ 200,000")
+            spent, slowest = spent + took, max(slowest, took[0])
+        say("append, id+source+label+datetime+footprint, rows/s", rows / spent[0], "≥ 200,000")
+        say("  per second of processor time", rows / spent[1])
         say("  slowest batch (with its merges), s", slowest)
         info = archive.info()
         say("  bytes a row, everything", info.bytes / rows)
         say("  segments", info.segments)
-    spent = 0.0
+    spent = np.zeros(2)
     with Archive.create(folder / "bare", LAYOUT) as archive:
         for _ in range(0, rows, BATCH):
             codes = rng.integers(0, 256, (BATCH, 8), np.uint8)
-            spent += timed(lambda codes=codes: archive.add_codes(codes))
-        say("append, bare codes, rows/s", rows / spent, "≥ 1,000,000")
+            spent += busy(lambda codes=codes: archive.add_codes(codes))
+        say("append, bare codes, rows/s", rows / spent[0], "≥ 1,000,000")
+        say("  per second of processor time", rows / spent[1])
         say("  bytes a code", archive.info().bytes / rows, "≤ 8 + metadata")
     one = np.zeros((1, 8), np.uint8)
     with open_archive(folder / "bare") as archive:
@@ -223,7 +233,9 @@ def main() -> None:
     rows = chosen.rows * 1_000_000
     say(
         "machine",
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, numpy {np.__version__}",
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
+        f"load {os.getloadavg()[0]:.1f}, "
+        f"numpy {np.__version__}, sqlite {sqlite3.sqlite_version}",
     )
     try:
         append(folder, rows, seed=0)
