@@ -19,7 +19,8 @@ def test_percentiles_have_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "max", "3000:0", "1:1", "percentiles:50:40", "percentiles:-1:50", "a:b", "1:2:3"]
+    "text",
+    ["", "max", "3000:0", "1:1", "percentiles:50:40", "percentiles:-1:50", "a:b", "1:2:3", "0:inf"],
 )
 def test_nonsense(text: str) -> None:
     with pytest.raises(InputError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,7 +40,12 @@ class Scaling:
 
     def __post_init__(self) -> None:
         percent = self.kind == "percentiles"
-        if not self.low < self.high or (percent and not 0 <= self.low < self.high <= 100):
+        finite = math.isfinite(self.low) and math.isfinite(self.high)
+        if (
+            not finite
+            or not self.low < self.high
+            or (percent and not 0 <= self.low < self.high <= 100)
+        ):
             raise InputError(
                 f"scaling {self} goes from {self.low:g} to {self.high:g}",
                 "give the lower number first; percentiles lie between 0 and 100",
@@ -93,7 +99,7 @@ def _percentiles(values: NDArray[Any], low: float, high: float) -> tuple[float, 
     if not values.size:
         return 0.0, 1.0
     bottom, top = (_rounded(v) for v in np.percentile(values.astype(np.float64), (low, high)))
-    return (bottom, top) if bottom < top else (bottom, bottom + 1.0)
+    return (bottom, top) if bottom < top else (bottom, bottom + max(1.0, abs(bottom) * 1e-6))
 
 
 def _rounded(value: float) -> float:
@@ -153,6 +159,7 @@ class ToBytes:
 
 
 def _linear(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:
-    scaled = (values - low) * (255.0 / (high - low))
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = (values - low) * (255.0 / (high - low))
     np.nan_to_num(scaled, copy=False, nan=0.0)
     return np.asarray(np.clip(np.rint(scaled), 0, 255), np.uint8)
