@@ -226,7 +226,7 @@ def png_bomb(width: int, height: int) -> bytes:
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    packer = zlib.compressobj(9)
+    packer = zlib.compressobj(1)
     rows = b"".join(packer.compress(b"\0" * (width * 3 + 1)) for _ in range(min(height, 2000)))
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -251,14 +251,12 @@ def test_bombs(tmp_path: Path) -> None:
     jpeg = tmp_path / "jpeg.tif"
     jpeg.write_bytes(jpeg_in_tiff(60_000))
     out = limited(READ, *map(str, (png, webp, sparse, block, jpeg, text))).splitlines()
-    assert out[0].startswith("refused 20000 × 20000")
-    assert out[2].startswith("refused 16384 × 16384")
-    assert all(line.startswith("refused") for line in out[4:10]), out
+    assert all(line.startswith("refused") for line in out[:-1]), out
     assert int(out[-1].removeprefix("grown ")) < 400
 
 
 def _compressed_text() -> bytes:
-    data = b"Comment\0\0" + zlib.compress(b"\0" * (64 << 20), 9)
+    data = b"Comment\0\0" + zlib.compress(b"\0" * (64 << 20), 1)
     return (
         struct.pack(">I", len(data))
         + b"zTXt"
