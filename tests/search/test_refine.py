@@ -60,3 +60,14 @@ def test_refuses_nothing_to_go_by() -> None:
         refine(LAYOUT, negatives=pack(np.ones((1, 16))))
     with pytest.raises(InputError, match="weight of the refinement is negative"):
         refine(LAYOUT, positives=pack(np.ones((1, 16))), negative_weight=-1)
+
+
+def test_the_label_weight_counts_once() -> None:
+    """Without examples a refined query ranks as the query's own magnitudes do."""
+    layout = CodeLayout(8, 2, 0.5)
+    magnitudes = np.array([[1.0] * 8 + [0.5, 0.25]], np.float32)
+    query = pack(np.ones((1, 10), bool))
+    refined = refine(layout, query=query, magnitudes=magnitudes)
+    np.testing.assert_array_equal(refined.code, query)
+    ratio = refined.magnitudes / magnitudes
+    np.testing.assert_allclose(ratio, ratio[0, 0], rtol=1e-6)

@@ -54,8 +54,8 @@ def refine(
     Args:
         layout: of all codes. Label bits count as they do in the distance.
         query: ``(1, nbytes) uint8``, the code searched with so far.
-        magnitudes: ``(1, bits) float32`` of that query; their mean is scaled to 1. All ones if not
-            given.
+        magnitudes: ``(1, bits) float32`` of that query as an encoder gives them, with the label
+            weight in those of label bits; their mean is scaled to 1. All ones if not given.
         positives: ``(P, nbytes) uint8``, codes like those wanted.
         negatives: ``(N, nbytes) uint8``, codes unlike those wanted.
         query_weight: α, ignored where there is no query.
@@ -72,19 +72,19 @@ def refine(
         raise InputError(
             "there is neither a query nor a positive example", "mark at least one hit as wanted"
         )
+    weights = np.ones(layout.bits)
+    weights[layout.hash_bits :] = layout.label_weight
     vector = np.zeros(layout.bits)
     if query is not None:
         signs = _mean_signs(query, layout, "query")
         if magnitudes is not None:
-            scale = float(np.mean(magnitudes)) or 1.0
-            signs = signs * np.asarray(magnitudes, np.float64).reshape(-1) / scale
+            unweighted = np.asarray(magnitudes, np.float64).reshape(-1) / weights
+            signs = signs * unweighted / (float(unweighted.mean()) or 1.0)
         vector += query_weight * signs
     if positives is not None and has_positives:
         vector += positive_weight * _mean_signs(positives, layout, "positive examples")
     if negatives is not None and len(negatives):
         vector -= negative_weight * _mean_signs(negatives, layout, "negative examples")
-    weights = np.ones(layout.bits)
-    weights[layout.hash_bits :] = layout.label_weight
     return RefinedQuery(
         code=pack(binarize(vector)[None]),
         magnitudes=(np.abs(vector) * weights).astype(np.float32)[None],
