@@ -38,7 +38,15 @@ def run(settings: Settings, *, announce: Callable[[str], None] | None = None) ->
     log_to_stderr()
     _raise_file_limit()
     listening = _listen(settings)
-    config = uvicorn.Config(
+    if announce is not None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        announce(f"http://{host}:{listening.getsockname()[1]}/")
+    uvicorn.Server(configured(settings)).run(sockets=[listening])
+
+
+def configured(settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application: what it does not bound, :mod:`protocol` does."""
+    return uvicorn.Config(
         build(settings),
         http=Connection,
         ws="none",
@@ -52,10 +60,6 @@ def run(settings: Settings, *, announce: Callable[[str], None] | None = None) ->
         h11_max_incomplete_event_size=MAX_HEAD,
         backlog=BACKLOG,
     )
-    if announce is not None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        announce(f"http://{host}:{listening.getsockname()[1]}/")
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listen(settings: Settings) -> socket.socket:

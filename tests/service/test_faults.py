@@ -1,0 +1,182 @@
+"""Archives that are damaged, replaced, missing or full, and a service that is killed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from terrahash.archive import open_archive
+from terrahash.codes import CodeLayout
+from terrahash.errors import ArchiveError
+from terrahash.service import Settings, create_app
+from tests.service.conftest import WRITE_TOKEN, WRITING
+
+SERVE = "from terrahash.cli import main; main()"
+STARTS_WITHIN = 60.0
+
+
+@contextmanager
+def process(archive: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``terrahash serve`` in a process of its own, and its ``host:port``."""
+    environment = {**os.environ, "TERRAHASH_WRITE_TOKEN": WRITE_TOKEN}
+    running = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", "--archive", str(archive), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    try:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        address = line.split("http://")[1].split("/")[0]
+        deadline = time.monotonic() + STARTS_WITHIN
+        while time.monotonic() < deadline:
+            try:
+                if ask(address, "GET", "/readyz")[0] == 200:
+                    break
+            except ConnectionError:
+                pass
+            time.sleep(0.05)
+        yield running, address
+    finally:
+        running.kill()
+        running.wait()
+        if running.stderr is not None:
+            running.stderr.close()
+
+
+def ask(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    connection = http.client.HTTPConnection(address, timeout=20)
+    try:
+        headers = {"Content-Type": "application/json", **WRITING}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read()
+        return response.status, json.loads(text) if text else None
+    finally:
+        connection.close()
+
+
+def test_a_damaged_archive_is_unavailable_until_it_is_mended(
+    client: TestClient, archive_path: Path
+) -> None:
+    assert client.get("/readyz").status_code == 200
+    aside = archive_path.with_name("aside")
+    archive_path.rename(aside)
+    for path in ("/readyz", "/api/v1/items/1/similar", "/api/v1/archive", "/api/v1/facets"):
+        response = client.get(path)
+        assert response.status_code == 503, path
+        assert "archive" in response.json()["detail"]
+        assert response.headers["retry-after"]
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/metrics").status_code == 200
+    aside.rename(archive_path)
+    assert client.get("/api/v1/items/1/similar").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_garbled_manifest_is_named(client: TestClient, archive_path: Path) -> None:
+    manifest = archive_path / "archive.sqlite"
+    sound = manifest.read_bytes()
+    manifest.unlink()
+    manifest.write_bytes(b"garbled" * 1000)
+    response = client.get("/api/v1/archive")
+    assert response.status_code == 503
+    assert response.json()["remedy"]
+    manifest.unlink()
+    manifest.write_bytes(sound)
+    assert client.get("/api/v1/archive").status_code == 200
+
+
+def test_another_archive_in_its_place_is_served(client: TestClient, archive_path: Path) -> None:
+    assert client.get("/api/v1/archive").json()["tiles"] == 80
+    new = archive_path.with_name("new")
+    with open_archive(new, layout=CodeLayout(64)) as archive:
+        archive.add_codes(np.arange(24, dtype=np.uint8).reshape(3, 8), labels=["a", "b", "c"])
+    shutil.rmtree(archive_path)
+    new.rename(archive_path)
+    about = client.get("/api/v1/archive").json()
+    assert (about["tiles"], about["bits"]) == (3, 64)
+    assert len(client.get("/api/v1/items/1/similar").json()["hits"]) == 3
+    assert client.get("/api/v1/facets").json()["total"] == 3
+
+
+def test_an_archive_that_comes_later_is_served(archive_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "later"
+    with TestClient(create_app(Settings(archive=path))) as client:
+        assert client.get("/readyz").status_code == 503
+        archive_path.rename(path)
+        assert client.get("/readyz").status_code == 200
+
+
+def test_a_full_disk_is_told_and_loses_nothing(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        error = OSError(28, "No space left on device")
+        raise ArchiveError("no space left on the device", "free some space") from error
+
+    code = client.get("/api/v1/items/1").json()["code"]
+    body = {"items": [{"code": code, "user_id": "a"}]}
+    with monkeypatch.context() as patched:
+        patched.setattr("terrahash.archive.Archive.add_codes", full)
+        response = client.post("/api/v1/items/codes", json=body, headers=WRITING)
+    assert response.status_code == 507
+    assert "free" in response.json()["remedy"]
+    assert client.get("/api/v1/archive").json()["tiles"] == 80
+    assert client.post("/api/v1/items/codes", json=body, headers=WRITING).status_code == 201
+
+
+def test_a_fault_of_our_own_is_a_problem_without_its_insides(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("secret insides")
+
+    monkeypatch.setattr("terrahash.service.searching.answer", broken)
+    response = client.get("/api/v1/items/1/similar")
+    assert response.status_code == 500
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"]
+    assert "secret" not in response.text
+    assert client.get("/api/v1/items/1").status_code == 200
+
+
+@pytest.mark.slow
+def test_no_acknowledged_write_is_lost_to_a_kill(archive_path: Path) -> None:
+    acknowledged: list[int] = []
+    with process(archive_path) as (running, address):
+        code = ask(address, "GET", "/api/v1/items/1")[1]["code"]
+        for number in range(12):
+            item = {"code": code, "user_id": f"mine-{number}", "label": "kept"}
+            status, answer = ask(address, "POST", "/api/v1/items/codes", {"items": [item]})
+            assert status == 201
+            acknowledged += answer["ids"]
+            if number == 11:
+                running.send_signal(signal.SIGKILL)
+    with process(archive_path) as (_, address):
+        status, page = ask(address, "GET", "/api/v1/items?label=kept&limit=50")
+        assert status == 200
+        assert [item["id"] for item in page["items"]] == acknowledged
+
+
+@pytest.mark.slow
+def test_stopping_ends_well(archive_path: Path) -> None:
+    with process(archive_path) as (running, address):
+        assert ask(address, "GET", "/healthz")[0] == 200
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) in (0, -signal.SIGTERM)

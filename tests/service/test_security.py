@@ -1,0 +1,395 @@
+"""What must not get through: tokens, paths, addresses, SQL, bombs, floods and slow clients."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import struct
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from terrahash.archive import open_archive
+from terrahash.errors import InputError
+from terrahash.service import Settings, create_app, limits
+from terrahash.service.protocol import Connection
+from tests.service.conftest import READ_TOKEN, WRITE_TOKEN, WRITING
+from tests.service.live import live
+
+READING = {"Authorization": f"Bearer {READ_TOKEN}"}
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - what these tests are about
+SQL = ["' OR 1=1 --", "'; DROP TABLE meta; --", '" UNION SELECT * FROM segments', "1); DELETE"]
+
+
+@pytest.fixture
+def guarded(made: Path) -> Iterator[TestClient]:
+    """A service with a read and a write token."""
+    settings = Settings(archive=made, host=EVERYWHERE, token=READ_TOKEN, write_token=WRITE_TOKEN)
+    with TestClient(create_app(settings)) as opened:
+        yield opened
+
+
+# -- settings ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"host": EVERYWHERE},
+        {"host": "192.168.1.5"},
+        {"host": "::"},
+        {"host": EVERYWHERE, "write_token": WRITE_TOKEN},
+        {"token": "short"},
+        {"token": READ_TOKEN, "write_token": READ_TOKEN},
+        {"port": 70000},
+        {"max_upload_mb": 0},
+        {"basemap": "file:///etc/{z}/{x}/{y}"},
+        {"basemap": "https://tiles.example/"},
+    ],
+)
+def test_unsafe_settings_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError) as told:
+        Settings(archive=tmp_path, **wrong)
+    assert told.value.remedy
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "::1", "localhost"])
+def test_loopback_needs_no_token(tmp_path: Path, host: str) -> None:
+    assert Settings(archive=tmp_path, host=host).loopback
+
+
+# -- tokens --------------------------------------------------------------------------------------
+
+DATA = ["/api/v1/archive", "/api/v1/items/1", "/api/v1/items/1/thumbnail", "/metrics"]
+
+
+@pytest.mark.parametrize("path", DATA)
+@pytest.mark.parametrize(
+    "shown", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": READ_TOKEN},
+              {"Authorization": f"Basic {READ_TOKEN}"}, {"Cookie": "terrahash-session=wrong"},
+              {"Cookie": f"terrahash-session={READ_TOKEN}"}, {"Authorization": "Bearer ü"}],
+)  # fmt: skip
+def test_reading_needs_the_token(guarded: TestClient, path: str, shown: dict[str, str]) -> None:
+    encoded = {name: value.encode() for name, value in shown.items()}
+    response = guarded.get(path, headers=encoded)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"].startswith("Bearer")
+    assert response.json()["remedy"]
+    assert guarded.get(path, headers=READING).status_code == 200
+
+
+def test_health_and_the_page_need_none(guarded: TestClient) -> None:
+    for path in ("/healthz", "/readyz", "/", "/static/js/main.js"):
+        assert guarded.get(path).status_code == 200
+
+
+def test_a_session_reads_and_does_not_write(guarded: TestClient) -> None:
+    assert guarded.post("/api/v1/session").status_code == 401
+    response = guarded.post("/api/v1/session", headers=READING)
+    assert response.status_code == 204
+    cookie = response.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert READ_TOKEN not in cookie
+    assert guarded.get("/api/v1/items/1").status_code == 200
+    assert guarded.delete("/api/v1/items?id=1").status_code == 401
+
+
+def test_writing_needs_the_write_token(guarded: TestClient) -> None:
+    assert guarded.delete("/api/v1/items?id=1", headers=READING).status_code == 403
+    assert guarded.post("/api/v1/items", headers=READING, content=b"x").status_code == 403
+    assert guarded.get("/api/v1/items/1", headers=READING).status_code == 200
+
+
+def test_a_service_without_write_token_only_reads(made: Path) -> None:
+    with TestClient(create_app(Settings(archive=made))) as client:
+        assert client.delete("/api/v1/items?id=1", headers=WRITING).status_code == 403
+        assert client.get("/api/v1/archive").json()["writable"] is False
+
+
+# -- names, sites, headers -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "[::2]", "a b"])
+def test_a_loopback_service_answers_to_its_own_name_only(client: TestClient, host: str) -> None:
+    response = client.get("/api/v1/archive", headers={"Host": host})
+    assert response.status_code == 421
+    assert client.get("/api/v1/archive", headers={"Host": "localhost:8000"}).status_code == 200
+    assert client.get("/api/v1/archive", headers={"Host": "[::1]:8000"}).status_code == 200
+
+
+def test_pages_of_other_sites_cannot_ask(client: TestClient) -> None:
+    headers = {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}
+    response = client.post("/api/v1/search", json={"id": 1}, headers=headers)
+    assert response.status_code == 403
+    plain = client.get("/api/v1/archive", headers=headers)
+    assert "access-control-allow-origin" not in plain.headers
+    assert plain.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_the_page_may_load_nothing_from_elsewhere(client: TestClient) -> None:
+    page = client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "http" not in page.text.replace("http-equiv", "")
+
+
+def test_a_base_map_is_the_one_exception(made: Path) -> None:
+    settings = Settings(archive=made, basemap="https://tiles.example/{z}/{x}/{y}.png")
+    with TestClient(create_app(settings)) as client:
+        policy = client.get("/").headers["content-security-policy"]
+    assert "img-src 'self' blob: data: https://tiles.example;" in policy
+    assert "script-src 'self';" in policy
+
+
+def test_headers_cannot_be_injected(client: TestClient) -> None:
+    for text in ("a%0d%0aX-Evil:%201", "a%0aSet-Cookie:%20x=1"):
+        for path in (f"/api/v1/items/{text}", f"/static/{text}", f"/api/v1/facets?where={text}",
+                     f"/api/v1/items/1/thumbnail?size={text}"):  # fmt: skip
+            headers = client.get(path).headers
+            assert "x-evil" not in headers
+            assert "set-cookie" not in headers
+
+
+# -- paths, addresses, SQL -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2fcli/serve.py",
+        "/static/%2fetc/passwd",
+        "/static//etc/passwd",
+        "/static/....//app.py",
+        "/api/v1/items/..%2f..%2fetc%2fpasswd",
+        "/api/v1/items/%2e%2e/thumbnail",
+        "/..%2f..%2f/etc/passwd",
+    ],
+)
+def test_paths_stay_inside(made: Path, path: str) -> None:
+    with live(Settings(archive=made)) as address:
+        connection = http.client.HTTPConnection(address, timeout=10)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+        connection.close()
+    assert response.status in (400, 404, 422)
+    assert b"root:" not in body
+    assert b"FastAPI" not in body
+
+
+def test_no_address_is_ever_fetched(client: TestClient, archive_path: Path) -> None:
+    with socket.socket() as inside:
+        inside.bind(("127.0.0.1", 0))
+        inside.listen()
+        inside.settimeout(0.3)
+        address = f"http://127.0.0.1:{inside.getsockname()[1]}/secret.png"
+        sources = [address, f"/vsicurl/{address}", f"//127.0.0.1/{address}"]
+        with open_archive(archive_path) as archive:
+            codes = archive.codes([1] * len(sources))
+            windows = [(0, 0, 8, 8)] * len(sources)
+            ids = archive.add_codes(codes, sources=sources, windows=windows)
+        for number in ids.tolist():
+            assert client.get(f"/api/v1/items/{number}/image").status_code == 404
+        assert client.post("/api/v1/search/image", json={"url": address}).status_code == 415
+        with pytest.raises(TimeoutError):
+            inside.accept()
+
+
+@pytest.mark.parametrize("text", SQL)
+def test_sql_is_text_and_nothing_else(client: TestClient, text: str) -> None:
+    for name in ("where", "bbox", "after", "before", "k", "radius", "offset", "ranking"):
+        response = client.get("/api/v1/items/1/similar", params={name: text})
+        assert response.status_code == 422, name
+    for name in ("label", "predicted_label"):
+        found = client.get("/api/v1/items/1/similar", params={name: text})
+        assert found.json()["hits"] == []
+        assert client.get("/api/v1/facets", params={name: text}).json()["total"] == 0
+    assert client.get(f"/api/v1/items/{text}").status_code in (404, 422)
+    escape = {"where": "label = 'rows') OR (label = 'checks'", "label": "rows"}
+    assert client.get("/api/v1/items", params=escape).status_code == 422
+    assert client.get("/api/v1/facets").json()["total"] == 80
+
+
+# -- size ----------------------------------------------------------------------------------------
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is of this size, with hardly any data."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(1 << 20))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def test_image_bombs_are_not_unpacked(client: TestClient) -> None:
+    started = time.monotonic()
+    for size in ((100_000, 100_000), (60_000, 1_000), (2**31 - 1, 2**31 - 1)):
+        response = client.post("/api/v1/search/image", files={"image": png_of(*size)})
+        assert response.status_code == 422
+        assert "pixels" in response.json()["detail"] or "image" in response.json()["detail"]
+    assert time.monotonic() - started < 5
+
+
+def test_a_body_that_says_it_is_too_long(client: TestClient) -> None:
+    response = client.post("/api/v1/search/image", files={"image": bytes(3 * 1024 * 1024)})
+    assert response.status_code == 413
+    assert response.headers["connection"] == "close"
+    assert "--max-upload-mb" in response.json()["remedy"]
+
+
+@pytest.mark.parametrize("kind", ["image/png", "multipart/form-data; boundary=x",
+                                  "application/json"])  # fmt: skip
+def test_an_endless_body_is_cut_off(made: Path, kind: str) -> None:
+    """A gigabyte in chunks, its length unsaid: the service stops reading at its limit."""
+    path = "/api/v1/search" if kind == "application/json" else "/api/v1/search/image"
+    opening = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+    sent = 0
+    with live(Settings(archive=made, max_upload_mb=1)) as address:
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                f"POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n".encode()
+            )
+            connection.sendall(b"%x\r\n%s\r\n" % (len(opening), opening))
+            part = b"10000\r\n" + bytes(65536) + b"\r\n"
+            try:
+                while sent < 1 << 30:
+                    connection.sendall(part)
+                    sent += len(part)
+            except OSError:
+                pass
+            assert sent < 64 * 1024 * 1024
+        assert _healthy(address)
+
+
+def test_a_claimed_gigabyte_is_refused_unread(made: Path) -> None:
+    with live(Settings(archive=made)) as address:
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(
+                f"POST /api/v1/search/image HTTP/1.1\r\nHost: {address}\r\n"
+                "Content-Type: image/png\r\nContent-Length: 1073741824\r\n\r\n".encode()
+            )
+            assert b" 413 " in connection.recv(65536)
+        assert _healthy(address)
+
+
+# -- time and number -----------------------------------------------------------------------------
+
+
+def _healthy(address: str) -> bool:
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("GET", "/api/v1/items/1/similar")
+    status = connection.getresponse().status
+    connection.close()
+    return status == 200
+
+
+def _closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(4096) == b""
+    except ConnectionError:
+        return True
+
+
+def test_slow_heads_are_closed_and_hold_nobody_up(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "head_seconds", 1.0)
+    with live(Settings(archive=made)) as address, ExitStack() as stack:
+        host, port = address.split(":")
+        slow = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(200)
+        ]
+        for connection in slow:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        assert _healthy(address)
+        time.sleep(0.6)
+        for connection in slow[:10]:
+            connection.sendall(b"b")
+        assert all(_closed(connection) for connection in slow)
+        assert _healthy(address)
+
+
+def test_a_flood_of_connections_drops_the_oldest(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Connection, "max_waiting", 20)
+    with live(Settings(archive=made)) as address, ExitStack() as stack:
+        host, port = address.split(":")
+        idle = [
+            stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+            for _ in range(40)
+        ]
+        assert _healthy(address)
+        assert all(_closed(connection) for connection in idle[:15])
+
+
+def test_slow_bodies_are_given_up(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits.Limits.__init__, "__kwdefaults__", {"max_silence": 0.5})
+    with live(Settings(archive=made)) as address:
+        host, port = address.split(":")
+        for kind, path in (("image/png", "search/image"), ("application/json", "search")):
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(
+                    f"POST /api/v1/{path} HTTP/1.1\r\nHost: {address}\r\n"
+                    f"Content-Type: {kind}\r\nContent-Length: 1000\r\n\r\nabc".encode()
+                )
+                assert b" 408 " in connection.recv(65536)
+        assert _healthy(address)
+
+
+def test_too_many_requests_are_told_to_come_back(made: Path) -> None:
+    with live(Settings(archive=made, max_requests=3)) as address, ExitStack() as stack:
+        host, port = address.split(":")
+        for _ in range(3):
+            connection = stack.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(
+                f"POST /api/v1/search HTTP/1.1\r\nHost: {address}\r\n"
+                "Content-Type: application/json\r\nContent-Length: 10\r\n\r\n".encode()
+            )
+        time.sleep(0.5)
+        client = http.client.HTTPConnection(address, timeout=10)
+        client.request("GET", "/api/v1/archive")
+        response = client.getresponse()
+        response.read()
+        assert response.status == 503
+        assert response.headers["Retry-After"]
+        client.request("GET", "/healthz")
+        assert client.getresponse().status == 200
+        client.close()
+
+
+def test_logs_and_metrics_hold_no_query(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="terrahash")
+    client.get("/api/v1/items/1/similar?where=label = 'secretword'")
+    client.post("/api/v1/search/image", files={"image": ("secretword.png", io.BytesIO(b"x"))})
+    client.get("/secretword")
+    told = "".join(str(record.__dict__) for record in caplog.records)
+    assert "/items/{number}/similar" in told
+    assert "secretword" not in told
+    assert "secretword" not in client.get("/metrics").text
