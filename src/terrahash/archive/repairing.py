@@ -93,6 +93,8 @@ class _Repairer:
         self.folder = path / SEGMENTS
         self.files = files
         self.report = Repair(str(path))
+        # When the rows of a segment written by this repair were first written.
+        self._ages: dict[int, int] = {}
 
     def run(self) -> Repair:
         sound = self._read_manifest()
@@ -114,7 +116,8 @@ class _Repairer:
                 if celling.problems(self.path, cells):
                     self.report.done.append("damaged cells were dropped; `compact` makes new ones")
                     cells = {}
-                manifest.commit(state, add=fresh, remove=list(wrecks), cells=cells)
+                after = manifest.commit(state, add=fresh, remove=list(wrecks), cells=cells)
+                self._drop_doubles(manifest, after, meta)
             finally:
                 manifest.close()
         for wreck in wrecks.values():
@@ -241,8 +244,9 @@ class _Repairer:
         parts = list(snapshot.rows())
         ids = np.concatenate([segment.ids.ids_of(rows) for segment, rows in parts])
         seqs = np.concatenate([np.full(len(rows), segment.seq) for segment, rows in parts])
+        written = np.array([self._ages.get(seq, seq) for seq in seqs.tolist()])
         row = np.concatenate([rows for _, rows in parts])
-        order = np.lexsort((-seqs, ids))
+        order = np.lexsort((-written, ids))
         doubles = order[1:][ids[order][1:] == ids[order][:-1]]
         if not len(doubles):
             return
@@ -302,6 +306,7 @@ class _Repairer:
             self.report.done.append(f"{wreck.path.name} was replaced by its {len(table.ids)} rows")
             if len(table.ids) or kept:
                 number = state.next_seq + len(fresh)
+                self._ages[number] = wreck.footer.seq
                 fresh.append(
                     self._write(table, kept, number, wreck.footer.next_id, wreck.footer.archive)
                 )

@@ -50,6 +50,10 @@ CHECKED_BYTES = 1 << 16
 # A row within a segment is a uint32; far below, so that a merge works in bounded memory.
 MAX_ROWS = 1 << 24
 SUFFIX = ".seg"
+# Arrays without which rows are lost or deleted rows return; the footer, of which SQLite keeps a
+# copy, repeats them while they are small.
+COPIED = ("ids.", "dead.")
+MAX_COPIED_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Footer:
         arrays: places of its arrays.
         checks: see module docstring.
         size: bytes of the file.
+        ids: smallest and largest id in it.
+        copies: small arrays of ids and tombstones once more, as base64.
     """
 
     seq: int
@@ -100,6 +106,7 @@ class Footer:
     checks: str
     size: int = 0
     ids: tuple[int, int] = (0, -1)
+    copies: Mapping[str, str] = field(default_factory=dict)
 
     def to_text(self) -> str:
         """JSON, the inverse of :meth:`from_text`."""
@@ -114,6 +121,7 @@ class Footer:
             "archive": dict(self.archive),
             "arrays": [[a.name, a.offset, a.dtype, list(a.shape)] for a in self.arrays],
             "checks": self.checks,
+            "copies": dict(self.copies),
         }
         return json.dumps(content, separators=(",", ":"))
 
@@ -137,6 +145,7 @@ class Footer:
             checks=data["checks"],
             size=size,
             ids=tuple(data["ids"]),
+            copies=dict(data["copies"]),
         )
 
     @cached_property
@@ -168,6 +177,7 @@ class SegmentWriter:
         self._file = files.create(path)
         self._places: list[ArrayPlace] = []
         self._checks: list[int] = []
+        self._copies: dict[str, str] = {}
         self._end = len(MAGIC)
         try:
             files.write(self._file, MAGIC)
@@ -185,6 +195,8 @@ class SegmentWriter:
         if values.size:
             raw = values.reshape(-1).view(np.uint8).data
             self._checks += checksums(raw)
+            if name.startswith(COPIED) and len(raw) <= MAX_COPIED_BYTES:
+                self._copies[name] = base64.b64encode(raw).decode("ascii")
             self._files.write(self._file, raw)
         self._end = place.offset + place.nbytes
 
@@ -212,6 +224,7 @@ class SegmentWriter:
             tuple(self._places),
             checks,
             ids=(ids.first, ids.last),
+            copies=self._copies,
         )
         text = footer.to_text().encode()
         trailer = TRAILER.pack(len(text), zlib.crc32(text), END)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -37,16 +38,19 @@ class Wreck:
         if self._intact:
             return out
         if not self.path.is_file():
-            return {place.name: [(0, place.nbytes)] for place in self.footer.arrays}
-        for place, start, stop in damaged(self.path, self.footer):
-            out.setdefault(place.name, []).append((start, stop))
-        return out
+            out = {place.name: [(0, place.nbytes)] for place in self.footer.arrays}
+        else:
+            for place, start, stop in damaged(self.path, self.footer):
+                out.setdefault(place.name, []).append((start, stop))
+        return {name: ranges for name, ranges in out.items() if name not in self.footer.copies}
 
     def array(self, name: str) -> NDArray[Any]:
         """An array as it is on disk, zeros where the file ends before it."""
         place = self._places[name]
         raw = b""
-        if self.path.is_file():
+        if name in self.footer.copies:
+            raw = base64.b64decode(self.footer.copies[name])
+        elif self.path.is_file():
             with self.path.open("rb") as file:
                 file.seek(place.offset)
                 raw = file.read(place.nbytes)
