@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,9 +18,11 @@ from PIL import Image
 from terrahash.archive import Archive, open_archive
 from terrahash.archive import indexing as indexing_module
 from terrahash.archive.indexing import index_images
-from terrahash.imagery import Length, Tiling, read_window
+from terrahash.imagery import Length, Tiling, gdal, read_window
 from terrahash.imagery.scaling import Scaling
 from tests.imagery.conftest import pixels_of, write_scene
+from tests.imagery.server import Behaviour, serving
+from tests.imagery.test_stac import item as stac_item
 from tests.tiny import tiny_encoder
 
 FIXED = Scaling("range", 0, 10_000)
@@ -335,3 +338,53 @@ def test_tiles_of_scenes_are_shown(archive: Archive, tmp_path: Path) -> None:
     assert archive.thumbnail(last.id).shape == (96, 96, 3)
     hits = archive.search(last.id, k=3)
     assert hits._repr_html_().count("data:image/jpeg") == 3
+
+
+def test_stac_items_with_local_and_remote_assets(archive: Archive, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_scene(folder / "a.tif", pixels_of(3, 256, 256, "uint8"))
+    write_scene(folder / "b.tif", pixels_of(3, 64, 64, "uint8"))
+    with serving(folder, Behaviour()) as address:
+        items = [stac_item("one"), stac_item("two", f"{address}/b.tif"), stac_item("no", "no.tif")]
+        items[1]["properties"]["eo:cloud_cover"] = 12.5
+        items[1]["properties"]["platform"] = 5
+        path = folder / "items.json"
+        path.write_text(json.dumps({"type": "FeatureCollection", "features": items}))
+        report = index_images(archive, [path], tiling=Tiling(Length(128)))
+        assert report.added == 5
+        assert [Path(source).name for source, _ in report.skipped] == ["no.tif"]
+        again = index_images(archive, [path], tiling=Tiling(Length(128)))
+        assert (again.added, again.unchanged) == (0, 2)
+    found = records(archive)
+    assert [r.columns["item"] for r in found] == ["one"] * 4 + ["two"]
+    assert {r.columns["collection"] for r in found} == {"survey"}
+    assert {r.datetime for r in found} == {"2024-05-06T07:08:09Z"}
+    assert [r.columns["eo_cloud_cover"] for r in found] == [7.0] * 4 + [12.5]
+    assert found[-1].columns["platform"] == "5"
+    assert found[-1].source == f"{address}/b.tif"
+    assert found[-1].bbox is not None
+    assert archive.ids(where="eo_cloud_cover < 10").tolist() == [r.id for r in found[:4]]
+
+
+def test_a_remote_scene_goes_on_when_the_server_is_back(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gdal._REMOTE, "GDAL_HTTP_RETRY_DELAY", 0.01)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (3, 512, 512), dtype=np.uint8)
+    write_scene(folder / "a.tif", noise, interleave="pixel")
+    tiling = Tiling(Length(128))
+    behaviour = Behaviour()
+    with serving(folder, behaviour) as address:
+        behaviour.fail_after = 3
+        source = f"{address}/a.tif"
+        first = index_images(archive, [source], tiling=tiling)
+        assert [name for name, _ in first.skipped] == [source]
+        behaviour.fail_after = 0
+        second = index_images(archive, [source], tiling=tiling)
+        assert second.skipped == []
+        assert first.added + second.added == 16
+        assert index_images(archive, [source], tiling=tiling).unchanged == 1
+    assert len(set(windows(archive))) == 16

@@ -19,6 +19,7 @@ class Behaviour:
 
     Attributes:
         fail_every: answers each so-many-th request with 503; 0 for none.
+        fail_after: answers all after the first so-many requests with 503; 0 for none.
         stall: seconds to wait in the middle of each body after the first so-many requests.
         lie: claims so many more bytes than the file has.
         cut_every: closes the connection in the middle of each so-many-th body.
@@ -28,6 +29,7 @@ class Behaviour:
     """
 
     fail_every: int = 0
+    fail_after: int = 0
     stall: float = 0.0
     stall_after: int = 0
     lie: int = 0
@@ -57,7 +59,8 @@ def serving(folder: Path, behaviour: Behaviour) -> Iterator[str]:
                 behaviour.requests += 1
                 number = behaviour.requests
                 behaviour.paths.append(self.path)
-            if behaviour.fail_every and number % behaviour.fail_every == 0:
+            failing = behaviour.fail_after and number > behaviour.fail_after
+            if failing or (behaviour.fail_every and number % behaviour.fail_every == 0):
                 self._empty(503)
                 return
             path = folder / self.path.lstrip("/").split("?")[0]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from terrahash.archive.inputs import CutScene, Source, Tile
+from terrahash.archive.properties import columns_of
 from terrahash.archive.stored import (
     BANDS,
     CUT,
@@ -28,7 +29,8 @@ from terrahash.imagery.files import find_images
 from terrahash.imagery.inputs import Kind, kind_of, of_size
 from terrahash.imagery.rendering import Rendering
 from terrahash.imagery.scene import Scene
-from terrahash.imagery.sources import is_remote
+from terrahash.imagery.sources import is_remote, path_of
+from terrahash.imagery.stac import Asset, assets, is_stac
 from terrahash.imagery.tiling import Tiling
 from terrahash.progress import Reporter, Silent
 
@@ -92,6 +94,7 @@ def index_images(
     *,
     tiling: Tiling | None = None,
     cut_all: bool | None = None,
+    asset: str | None = None,
     folder_labels: bool = False,
     workers: int | None = None,
     reporter: Reporter | None = None,
@@ -104,10 +107,12 @@ def index_images(
 
     Args:
         archive: opened for writing, with an encoder.
-        paths: images, scenes, folders of them, and http, https or s3 addresses of scenes.
+        paths: images, scenes, folders of them, http, https or s3 addresses of scenes, and STAC
+            documents (``.json``, ``.geojson``; files, http or https).
         tiling: how scenes are cut and their bands scaled; by default into tiles of 256 pixels.
         cut_all: cut all that is larger than a tile; False cuts only georeferenced files over 1024
             pixels a side and what is too large for an image. By default True if a tiling is given.
+        asset: which asset of STAC items; by default the one that shows the scene to the eye.
         folder_labels: store the name of each image's folder as its label.
         workers: threads that decode and encode; by default one for each core.
         reporter: is told of the progress.
@@ -118,7 +123,7 @@ def index_images(
     """
     cut_all = tiling is not None if cut_all is None else cut_all
     run = _Run(archive, tiling or Tiling(), cut_all, folder_labels, reporter or Silent())
-    return run(paths, workers)
+    return run(paths, asset, workers)
 
 
 class _Run:
@@ -142,22 +147,27 @@ class _Run:
         self._batch: list[tuple[Tile, Encoded]] = []
         self._stored_at = time.monotonic()
         self._total = 0
+        self._kinds = dict(archive.info().columns)
         self._changed: set[str] = set()
         self._damaged: dict[str, int] = {}
         self._present: dict[str, StoredSource] = {}
         self._count: dict[str, int] = {}
 
-    def __call__(self, paths: Iterable[str | Path], workers: int | None) -> IndexReport:
+    def __call__(
+        self, paths: Iterable[str | Path], asset: str | None, workers: int | None
+    ) -> IndexReport:
         started = time.perf_counter()
         given = list(paths)
-        remote = [Source(str(one)) for one in given if is_remote(one)]
+        catalogues = [one for one in given if is_stac(one)]
+        addresses = [str(one) for one in given if is_remote(one) and not is_stac(one)]
         files = find_images(
             (one for one in given if not is_remote(one)), on_error=self._skip_unreadable
         )
-        self._total = len(files) + len(remote)
+        files = [path for path in files if not is_stac(path)]
+        self._total = len(files) + len(addresses)
         done = 0
         stream = self._archive.encoder.stream(
-            self._tiles([path.absolute() for path in files], remote),
+            self._tiles([path.absolute() for path in files], addresses, catalogues, asset),
             Tile.load,
             workers=workers,
             clock=self._clock,
@@ -196,28 +206,58 @@ class _Run:
 
     # -- what is to be encoded -------------------------------------------------------------------
 
-    def _tiles(self, files: Sequence[Path], remote: Sequence[Source]) -> Iterator[Tile]:
+    def _tiles(
+        self,
+        files: Sequence[Path],
+        addresses: Sequence[str],
+        catalogues: Sequence[str | Path],
+        asset: str | None,
+    ) -> Iterator[Tile]:
         for start in range(0, len(files), LOOKUP_FILES):
             sources = []
             for path in files[start : start + LOOKUP_FILES]:
                 try:
-                    label = path.parent.name if self._folder_labels else None
-                    source = Source.file(path, label)
-                    sources.append((source, kind_of(path, source.size or 0, self._asked)))
+                    sources.append(
+                        Source.file(path, path.parent.name if self._folder_labels else None)
+                    )
                 except OSError as error:
                     self._skip_unreadable(path, error)
-            known = self._archive.source_states([source.name for source, _ in sources])
-            for source, kind in sources:
-                state = known.get(source.name)
-                if kind is Kind.SCENE:
-                    yield from self._scene(source, None)
-                elif state is not None and state[:2] == source.state:
-                    self._report.unchanged += 1
-                else:
-                    placed = kind is Kind.PLACED
-                    yield Tile(source, state is not None, placed, self._tiling)
-        for source in remote:
-            yield from self._remote(source)
+            yield from self._local(sources)
+        for address in addresses:
+            yield from self._remote(Source(address))
+        for catalogue in catalogues:
+            for found in assets(catalogue, asset, self._skip):
+                yield from self._listed(found)
+
+    def _listed(self, asset: Asset) -> Iterator[Tile]:
+        """Tiles of a STAC item's asset."""
+        self._total += 1
+        columns = columns_of(asset.item, asset.collection, asset.properties, self._kinds)
+        if is_remote(asset.href):
+            yield from self._remote(Source(asset.href, datetime=asset.datetime, columns=columns))
+            return
+        try:
+            source = Source.file(path_of(asset.href))
+        except OSError as error:
+            self._skip_unreadable(path_of(asset.href), error)
+            return
+        yield from self._local([replace(source, datetime=asset.datetime, columns=columns)])
+
+    def _local(self, sources: Sequence[Source]) -> Iterator[Tile]:
+        known = self._archive.source_states([source.name for source in sources])
+        for source in sources:
+            try:
+                kind = kind_of(path_of(source.name), source.size or 0, self._asked)
+            except OSError as error:
+                self._skip_unreadable(path_of(source.name), error)
+                continue
+            state = known.get(source.name)
+            if kind is Kind.SCENE:
+                yield from self._scene(source, None)
+            elif state is not None and state[:2] == source.state:
+                self._report.unchanged += 1
+            else:
+                yield Tile(source, state is not None, kind is Kind.PLACED, self._tiling)
 
     def _remote(self, source: Source) -> Iterator[Tile]:
         try:

@@ -20,7 +20,7 @@ def index(
         list[str],
         typer.Argument(
             metavar="IMAGES…",
-            help="Images, scenes, folders of them, and http, https or s3 addresses.",
+            help="Images, scenes, folders of them, http, https or s3 addresses, STAC documents.",
         ),
     ],
     archive: Annotated[Path, typer.Option("--archive", "-a", help="Folder of the archive.")],
@@ -65,6 +65,10 @@ def index(
     min_valid: Annotated[
         float, typer.Option(min=0, max=1, help="Least share of valid pixels of a tile.")
     ] = 0.5,
+    asset: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Asset of STAC items; default: the visual one."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; by default one for each core.")
     ] = None,
@@ -89,6 +93,7 @@ def index(
             images,
             tiling=tiling,
             cut_all=tile is not None or gsd is not None,
+            asset=asset,
             folder_labels=folder_labels,
             workers=workers,
             reporter=terminal,

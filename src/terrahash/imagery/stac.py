@@ -1,0 +1,243 @@
+"""Scenes listed in STAC: items, item collections and static catalogues, in files or on http."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from terrahash.errors import ImageError, MissingExtraError
+from terrahash.imagery.sources import is_remote, path_of
+
+# Larger than any page of a catalogue; the documents are held in memory one at a time.
+MAX_DOCUMENT_BYTES = 64 << 20
+# A catalogue that leads on and on ends here.
+MAX_DOCUMENTS = 200_000
+TIMEOUT_SECONDS = 20.0
+ATTEMPTS = 4
+RETRY_SECONDS = 0.5
+
+SUFFIXES = (".json", ".geojson")
+# Assets that show the world as eyes see it, by the names and roles that catalogues use, best first.
+_KEYS = ("visual", "image", "rendered_preview", "data")
+_ROLES = ("visual", "data")
+_RASTERS = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png", "image/jpeg")
+
+OnError = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A raster that a STAC item names.
+
+    Attributes:
+        href: path or address.
+        item: id of the item.
+        collection: that it belongs to, or None.
+        datetime: when it was taken, ISO 8601, or the start of its time range.
+        properties: of the item: texts, numbers and truth values, by name.
+    """
+
+    href: str
+    item: str
+    collection: str | None = None
+    datetime: str | None = None
+    properties: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_stac(source: str | Path) -> bool:
+    """Whether a source that a user named is a STAC document, going by its name."""
+    place = urlsplit(str(source)).path if is_remote(source) else str(path_of(source))
+    return place.lower().endswith(SUFFIXES)
+
+
+def assets(source: str | Path, name: str | None, on_error: OnError) -> Iterator[Asset]:
+    """The assets that a STAC document leads to, catalogues followed to their ends.
+
+    A document that was read over http leads to addresses only, never to this machine's files.
+
+    Args:
+        source: path or http(s) address of an item, item collection, catalogue or collection.
+        name: of the asset in each item; None for the one that shows the scene to the eye.
+        on_error: told of each document or item that cannot be used, by name and reason.
+
+    Raises:
+        MissingExtraError: if pystac is not installed.
+    """
+    pystac = _pystac()
+    start = str(source) if is_remote(source) else str(path_of(source).absolute())
+    waiting = deque([start])
+    seen = {start}
+    while waiting:
+        href = waiting.popleft()
+        try:
+            document = _document(href)
+            items, links = _contents(document)
+        except ImageError as error:
+            on_error(href, error.message.removeprefix(f"{href}: "))
+            continue
+        for item in items:
+            label = str(item.get("id", href)) if isinstance(item, dict) else href
+            try:
+                yield _asset(pystac, item, href, name)
+            except ImageError as error:
+                on_error(f"{href} item {label!r}", error.message)
+        for link in links:
+            target = pystac.utils.make_absolute_href(link, href)
+            if target in seen:
+                continue
+            if is_remote(href) and not is_remote(target):
+                on_error(href, f"leads to {target}, which is no address")
+            elif len(seen) >= MAX_DOCUMENTS:
+                on_error(href, f"leads beyond the limit of {MAX_DOCUMENTS} documents")
+                break
+            else:
+                seen.add(target)
+                waiting.append(target)
+
+
+def _pystac() -> Any:
+    try:
+        import pystac
+        import pystac.utils
+    except ModuleNotFoundError:
+        raise MissingExtraError("reading STAC", "geo", "pystac") from None
+    return pystac
+
+
+def _contents(document: Any) -> tuple[list[Any], list[str]]:
+    """Items within a document, and the documents that it leads to."""
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind == "Feature":
+        return [document], []
+    links = document.get("links", []) if isinstance(document, dict) else []
+    if kind == "FeatureCollection" and isinstance(document.get("features"), list):
+        return document["features"], _links(links, ("next",))
+    if kind in ("Catalog", "Collection"):
+        return [], _links(links, ("item", "items", "child", "next"))
+    raise ImageError("no STAC item, item collection, catalogue or collection", "")
+
+
+def _links(links: Any, wanted: tuple[str, ...]) -> list[str]:
+    return [
+        link["href"]
+        for link in (links if isinstance(links, list) else [])
+        if isinstance(link, dict)
+        and link.get("rel") in wanted
+        and isinstance(link.get("href"), str)
+        and link.get("method", "GET") == "GET"
+    ]
+
+
+def _asset(pystac: Any, data: Any, href: str, name: str | None) -> Asset:
+    try:
+        item = pystac.Item.from_dict(data, href=href)
+        chosen = _chosen(item, name)
+        target = pystac.utils.make_absolute_href(chosen.href, href)
+        taken = item.datetime or item.common_metadata.start_datetime
+        properties = {
+            key: value
+            for key, value in item.properties.items()
+            if isinstance(value, (str, int, float)) and key != "datetime"
+        }
+        moment = None if taken is None else taken.isoformat()
+        found = Asset(target, str(item.id), item.collection_id, moment, properties)
+    except (
+        pystac.STACError,
+        pystac.STACTypeError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise ImageError(f"no valid STAC item ({error!s:.200})", "") from None
+    if is_remote(href) and not is_remote(target):
+        raise ImageError(f"its asset {target} is no address", "")
+    if not is_remote(target) and "://" in target and not target.startswith("file:"):
+        raise ImageError(f"its asset {target} is neither a file nor http, https or s3", "")
+    return found
+
+
+def _chosen(item: Any, name: str | None) -> Any:
+    if name is not None:
+        if name in item.assets:
+            return item.assets[name]
+        known = ", ".join(item.assets) or "none"
+        raise ImageError(f"has no asset {name!r} (it has {known})", "")
+    rasters = {
+        key: asset
+        for key, asset in item.assets.items()
+        if (asset.media_type or "").split(";")[0].strip().lower() in _RASTERS
+        or (asset.media_type is None and "thumbnail" not in (asset.roles or ()))
+    }
+    for key in _KEYS:
+        if key in rasters:
+            return rasters[key]
+    for role in _ROLES:
+        having = [asset for asset in rasters.values() if role in (asset.roles or ())]
+        if len(having) == 1:
+            return having[0]
+    if len(rasters) == 1:
+        return next(iter(rasters.values()))
+    known = ", ".join(item.assets) or "none"
+    raise ImageError(f"say which asset with --asset (it has {known})", "")
+
+
+def _document(href: str) -> Any:
+    try:
+        content = _fetched(href) if is_remote(href) else _file(path_of(href))
+        return json.loads(content)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ImageError(f"{href}: cannot be read as JSON ({error!s:.200})", "") from None
+
+
+def _file(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return _bounded(file.read(MAX_DOCUMENT_BYTES + 1))
+
+
+def _bounded(content: bytes) -> bytes:
+    if len(content) > MAX_DOCUMENT_BYTES:
+        raise ValueError(f"larger than {MAX_DOCUMENT_BYTES} bytes")
+    return content
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Opens http and https, and follows redirections to these alone."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _fetched(address: str) -> bytes:
+    if not address.startswith(("http://", "https://")):
+        raise ValueError("STAC documents are read from files, http and https")
+    for attempt in range(ATTEMPTS):
+        try:
+            with _opener().open(address, timeout=TIMEOUT_SECONDS) as answer:
+                return _bounded(answer.read(MAX_DOCUMENT_BYTES + 1))
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code < 500 or attempt == ATTEMPTS - 1:
+                raise
+        except (OSError, EOFError):
+            if attempt == ATTEMPTS - 1:
+                raise
+        time.sleep(RETRY_SECONDS * 2**attempt)
+    raise OSError("no answer")
