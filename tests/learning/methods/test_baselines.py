@@ -85,18 +85,18 @@ def test_greedyhash_classifies_signs(balanced: Problem) -> None:
     assert terms["quantization"].item() == pytest.approx(0.1 * gap.item(), rel=1e-5)
 
 
-def test_dpsh_remembers_all_images(balanced: Problem) -> None:
-    objective = DPSH().objective(balanced)
-    first = torch.randn(2, 16, generator=torch.Generator().manual_seed(0))
-    objective(output_of(first), batch_of(balanced, [3, 30]))
-    assert objective.memory[[3, 30]].equal(first)
-    second = torch.randn(1, 16, generator=torch.Generator().manual_seed(1))
-    terms = objective(output_of(second), batch_of(balanced, [4]))
-    expected = 57 * math.log(2)  # images not seen yet
-    for row, like in ((3, 1), (30, 0), (4, 1)):
-        angle = 0.5 * float(second[0] @ objective.memory[row])
-        expected += math.log1p(math.exp(angle)) - like * angle
-    assert float(terms["likelihood"]) == pytest.approx(expected / 60, rel=1e-4)
+def test_dpsh_is_the_formula(balanced: Problem) -> None:
+    values = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+    terms = DPSH().objective(balanced)(output_of(values), batch_of(balanced, ROWS))
+    expected = 0.0
+    for i in range(4):
+        for j in range(4):
+            angle = 0.5 * float(values[i] @ values[j])
+            like = {i, j} == {0, 1}
+            expected += (i != j) * (math.log1p(math.exp(angle)) - like * angle) / 12
+    assert float(terms["likelihood"]) == pytest.approx(expected, rel=1e-4)
+    gaps = (values.abs() - 1).square().mean()
+    assert float(terms["quantization"]) == pytest.approx(0.1 * float(gaps), rel=1e-4)
 
 
 def test_hashnet_steepens_and_weighs_pairs_alike(balanced: Problem) -> None:
@@ -111,7 +111,7 @@ def test_hashnet_steepens_and_weighs_pairs_alike(balanced: Problem) -> None:
         for j in range(4):
             if i == j:
                 continue
-            product = 0.1 * float(codes[i] @ codes[j])
+            product = 0.3 * float(codes[i] @ codes[j])
             like = {i, j} == {0, 1}
             weight = 12 / 2 if like else 12 / 10
             expected += weight * (math.log1p(math.exp(product)) - like * product) / 12

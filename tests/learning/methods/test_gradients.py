@@ -12,7 +12,6 @@ from torch.func import functional_call
 from terrahash.learning.heads import HashOutput, signs
 from terrahash.learning.methods import METHODS
 from terrahash.learning.methods.base import Method, Problem
-from terrahash.learning.methods.dpsh import pair_likelihood
 
 from .conftest import batch_of
 
@@ -21,7 +20,7 @@ ROWS = [0, 1, 2, 10, 11, 12, 20, 21, 22]
 
 def methods() -> list[Method]:
     """Each method as corrected and as published, and with each of its ablations."""
-    every = [each() for name, each in METHODS.items() if each.needs_labels and name != "dpsh"]
+    every = [each() for each in METHODS.values() if each.needs_labels]
     every += [each.published() for each in METHODS.values() if each.published_switches]
     ablations = [
         ("mhcln", {"balance": "bit"}),
@@ -68,15 +67,6 @@ def test_gradients(method: Method, kind: str, request: pytest.FixtureRequest) ->
 
     inputs = (raw, logits, *parameters)
     assert torch.autograd.gradcheck(terms, inputs, eps=1e-6, atol=1e-5, fast_mode=True)
-
-
-def test_gradient_of_the_pairwise_likelihood() -> None:
-    """DPSH's, against a memory that is not differentiated."""
-    torch.manual_seed(0)
-    mine = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
-    others = torch.randn(12, 8, dtype=torch.float64)
-    like = torch.rand(5, 12) < 0.3
-    assert torch.autograd.gradcheck(lambda values: pair_likelihood(values, others, like), (mine,))
 
 
 def test_signs_pass_the_gradient_straight_through() -> None:

@@ -26,7 +26,8 @@ class HashNet(Method):
     """All numbers of HashNet.
 
     Attributes:
-        alpha: on the inner products, 0.1.
+        alpha: on the inner products; 0.3 was chosen on folds of UC Merced's training part, the
+            authors' 0.1 leaves pairs of short codes undecided.
         steepening: the tanh is ``tanh(βz)`` with ``β = √(1 + steepening · progress)``; 50 takes the
             authors' schedule (0.005 an iteration, power ½) through their 10,000 iterations.
     """
@@ -34,7 +35,7 @@ class HashNet(Method):
     name = "hashnet"
     title = "HashNet"
 
-    alpha: float = 0.1
+    alpha: float = 0.3
     steepening: float = 50.0
 
     def recipe(self, mode: Mode) -> Recipe:
