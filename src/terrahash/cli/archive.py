@@ -191,6 +191,57 @@ def compact(archive: Place, as_json: Json = False) -> None:
     )
 
 
+@app.command()
+def duplicates(
+    archive: Place,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(min=0, help="Mean difference of 8-bit values that still is the same."),
+    ] = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Find tiles that show the same: equal codes, checked by pixels. Divide data only after it."""
+    from terrahash.archive.duplicates import TOLERANCE, find_duplicates
+    from terrahash.progress import Terminal
+
+    with _open(archive, "r") as opened, Terminal() as terminal:
+        report = find_duplicates(
+            opened,
+            tolerance=TOLERANCE if tolerance is None else tolerance,
+            where=where,
+            reporter=terminal,
+        )
+    if as_json:
+        typer.echo(json.dumps(report.to_json()))
+        return
+    for group in report.groups:
+        how = "identical" if group.identical else f"differ by {group.difference:.2f}"
+        typer.echo(f"{how}: " + ", ".join(map(repr, group.sources)))
+    surplus = sum(len(group.ids) - 1 for group in report.groups)
+    typer.echo(f"{surplus} duplicates in {len(report.groups)} groups", err=True)
+    if report.unreadable:
+        typer.echo(f"{len(report.unreadable)} tiles could not be read, so not compared", err=True)
+
+
+@app.command("map")
+def draw_map(
+    archive: Place,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="MAP.html", help="The page.")],
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the footprints of tiles on a page that needs no other page and no network."""
+    from terrahash.archive.map import write_map
+
+    with _open(archive, "r") as opened:
+        count = write_map(opened, out, where=where, bbox=bbox, after=after, before=before)
+    _tell(as_json, {"footprints": count, "page": str(out)})
+
+
 @app.command("export")
 def export_archive(
     archive: Place,
