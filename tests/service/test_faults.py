@@ -26,7 +26,8 @@ from terrahash.service import Settings, create_app
 from tests.service.conftest import WRITE_TOKEN, WRITING
 
 SERVE = "from terrahash.cli import main; main()"
-STARTS_WITHIN = 60.0
+# Generous: other tests may use the machine as well.
+STARTS_WITHIN = 120.0
 
 
 @contextmanager
@@ -60,7 +61,7 @@ def process(archive: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 def ask(address: str, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         headers = {"Content-Type": "application/json", **WRITING}
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -179,4 +180,4 @@ def test_stopping_ends_well(archive_path: Path) -> None:
     with process(archive_path) as (running, address):
         assert ask(address, "GET", "/healthz")[0] == 200
         running.send_signal(signal.SIGTERM)
-        assert running.wait(20) in (0, -signal.SIGTERM)
+        assert running.wait(60) in (0, -signal.SIGTERM)
