@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from terrahash.archive import Archive, open_archive
+    from terrahash.client import connect
     from terrahash.codes import CodeLayout
     from terrahash.datasets import Dataset, Split, load_dataset, make_split
     from terrahash.encoder import Encoder
@@ -25,6 +26,7 @@ _HOMES = {
     "Dataset": "terrahash.datasets",
     "Encoder": "terrahash.encoder",
     "Split": "terrahash.datasets",
+    "connect": "terrahash.client",
     "evaluate": "terrahash.evaluation",
     "load_dataset": "terrahash.datasets",
     "make_split": "terrahash.datasets",
@@ -39,6 +41,7 @@ __all__ = [
     "Encoder",
     "Split",
     "__version__",
+    "connect",
     "evaluate",
     "load_dataset",
     "make_split",
