@@ -18,6 +18,7 @@ from PIL import Image
 from terrahash.archive import Archive, open_archive
 from terrahash.archive import indexing as indexing_module
 from terrahash.archive.indexing import index_images
+from terrahash.errors import ImageError
 from terrahash.imagery import Length, Tiling, gdal, read_window
 from terrahash.imagery.scaling import Scaling
 from tests.imagery.conftest import pixels_of, write_scene
@@ -388,3 +389,15 @@ def test_a_remote_scene_goes_on_when_the_server_is_back(
         assert first.added + second.added == 16
         assert index_images(archive, [source], tiling=tiling).unchanged == 1
     assert len(set(windows(archive))) == 16
+
+
+def test_a_query_is_read_as_a_tile_is(archive: Archive, tmp_path: Path) -> None:
+    path = write_scene(tmp_path / "q.tif", pixels_of(4, 120, 120))
+    index_images(archive, [path])
+    (hit,) = archive.search(path, k=1).records
+    assert hit.source == str(path)
+    assert archive.search(path, k=1).distances.tolist() == [0]
+    with pytest.raises(ImageError, match="nothing"):
+        archive.search(tmp_path / "nothing.tif")
+    with pytest.raises(ImageError):
+        archive.search(tmp_path)

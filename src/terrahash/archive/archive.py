@@ -369,7 +369,9 @@ class Archive:
                 encoded = self.encoder.encode_image(query)
             else:
                 name = str(query)
-                encoded = self.encoder.encode_files([query])
+                from terrahash.archive.inputs import query_image
+
+                encoded = self.encoder.encode_image(query_image(query))
             codes = encoded.codes
             magnitudes = encoded.magnitudes if asymmetric else None
         return self.search_codes(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from terrahash.errors import ImageError
 from terrahash.imagery.cutting import BlankError, RawTile
 from terrahash.imagery.gdal import opened
+from terrahash.imagery.inputs import Kind, kind_of
 from terrahash.imagery.reading import UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering, read_part
 from terrahash.imagery.scene import Scene
@@ -169,3 +170,18 @@ class Tile:
         if self.rendering is not None:
             return 0, 0, self.rendering.scene.width, self.rendering.scene.height
         return self.window
+
+
+def query_image(path: str | Path) -> NDArray[np.uint8]:
+    """An image file as it would be indexed as one tile: bands chosen, values scaled.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    path = Path(path)
+    try:
+        source = Source.file(path.absolute())
+        placed = kind_of(path, source.size or 0, None) is not Kind.PICTURE
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}", "check the path") from None
+    return Tile(source, placed=placed, tiling=Tiling(min_valid=0.0)).load()

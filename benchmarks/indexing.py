@@ -1,0 +1,156 @@
+"""Indexing against pure inference: a 16-bit, 4-band COG, and a folder of pictures.
+
+    python benchmarks/indexing.py --model ENCODER [--side 20000] [--pictures FOLDER] [--rounds 3]
+
+Each round measures, in turn: the network alone on tiles that are ready (one image a task on as many
+threads as indexing uses), and `index_images` into a new archive, in a process of its own each. The
+ratio is that of the medians. The COG (deflate, blocks of 512) is made once and kept in --work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TILE = 256
+BLOCK = 512
+BANDS = 4
+# Tiles that the network alone is timed on.
+INFERENCE_TILES = 1500
+
+
+def make_cog(path: Path, side: int) -> None:
+    """Smooth ground with sensor noise, 12 significant bits, a block row at a time."""
+    import rasterio
+
+    rng = np.random.default_rng(0)
+    plain = path.with_suffix(".plain.tif")
+    profile = {
+        "driver": "GTiff", "width": side, "height": side, "count": BANDS, "dtype": "uint16",
+        "crs": "EPSG:32632", "transform": rasterio.Affine(0.5, 0, 500_000, 0, -0.5, 5_500_000),
+        "tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "interleave": "pixel",
+        "compress": "deflate", "predictor": 2, "zlevel": 1, "BIGTIFF": "YES",
+    }  # fmt: skip
+    ground = np.sin(np.arange(side) / 97)[None, :] * 500
+    with rasterio.Env(GDAL_NUM_THREADS=2), rasterio.open(plain, "w", **profile) as target:
+        for top in range(0, side, BLOCK):
+            rows = min(BLOCK, side - top)
+            slope = np.cos(np.arange(top, top + rows) / 61)[:, None] * 400
+            noise = rng.integers(0, 120, (BANDS, rows, side), dtype=np.uint16)
+            bands = 1200 + ground + slope + 100 * np.arange(BANDS)[:, None, None]
+            target.write(
+                bands.astype(np.uint16) + noise, window=rasterio.windows.Window(0, top, side, rows)
+            )
+    plain.rename(path)
+
+
+def inference(model: Path, workers: int) -> dict[str, Any]:
+    """The network alone."""
+    from terrahash.encoder import Encoder
+
+    encoder = Encoder.load(model)
+    size = encoder.preprocessing.size
+    images = np.random.default_rng(0).integers(0, 256, (32, size, size, 3), dtype=np.uint8)
+    ready = [encoder.preprocessing(image) for image in images]
+    from concurrent.futures import ThreadPoolExecutor
+
+    for image in ready[:4]:
+        encoder.encode(image)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(lambda n: encoder.encode(ready[n % 32]), range(INFERENCE_TILES)))
+    return {"tiles_per_second": INFERENCE_TILES / (time.perf_counter() - started)}
+
+
+def indexing(model: Path, source: Path, workers: int) -> dict[str, Any]:
+    """End to end, into a new archive."""
+    from terrahash.archive import open_archive
+    from terrahash.archive.indexing import index_images
+    from terrahash.imagery import Length, Tiling
+    from terrahash.imagery.scaling import Scaling
+
+    tiling = Tiling(Length(TILE), scaling=Scaling("range", 0, 3000)) if source.is_file() else None
+    with tempfile.TemporaryDirectory() as place, open_archive(Path(place, "a"), model) as archive:
+        _ = archive.encoder
+        report = index_images(archive, [source], tiling=tiling, workers=workers)
+    tiles = report.added
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return {
+        "tiles": tiles,
+        "tiles_per_second": tiles / report.seconds,
+        "peak_gib": round(peak, 3),
+        "spent": {stage: round(seconds, 1) for stage, seconds in report.spent.items()},
+        "skipped": len(report.skipped),
+    }
+
+
+def own_process(*arguments: str) -> dict[str, Any]:
+    """One measurement in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, check=True, text=True
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def main() -> None:
+    from terrahash.encoder.network import default_workers
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--side", type=int, default=20_000)
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--only", choices=["inference", "indexing"])
+    parser.add_argument("--source", type=Path)
+    options = parser.parse_args()
+    workers = default_workers()
+    if options.only == "inference":
+        print(json.dumps(inference(options.model, workers)))
+        return
+    if options.only == "indexing":
+        print(json.dumps(indexing(options.model, options.source, workers)))
+        return
+    source = options.pictures
+    if source is None:
+        source = options.work / f"terrahash-{options.side}.tif"
+        if not source.exists():
+            if shutil.disk_usage(options.work).free < options.side**2 * BANDS * 2:
+                sys.exit(f"{options.work} has no room for the scene; choose another --work")
+            make_cog(source, options.side)
+    rounds = []
+    for _ in range(options.rounds):
+        pure = own_process("--model", str(options.model), "--only", "inference")
+        whole = own_process(
+            "--model", str(options.model), "--only", "indexing", "--source", str(source)
+        )
+        rounds.append((pure, whole))
+        print(json.dumps({"inference": pure, "indexing": whole}), file=sys.stderr)
+    pure_rate = statistics.median(pure["tiles_per_second"] for pure, _ in rounds)
+    whole_rate = statistics.median(whole["tiles_per_second"] for _, whole in rounds)
+    print(json.dumps({
+        "source": source.name,
+        "workers": workers,
+        "tiles": rounds[0][1]["tiles"],
+        "inference_tiles_per_second": round(pure_rate, 1),
+        "indexing_tiles_per_second": round(whole_rate, 1),
+        "ratio": round(whole_rate / pure_rate, 3),
+        "peak_gib": max(whole["peak_gib"] for _, whole in rounds),
+        "rounds": options.rounds,
+    }, indent=1))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
