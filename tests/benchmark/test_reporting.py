@@ -62,6 +62,14 @@ def test_reports_hold_everything_and_point_nowhere(tmp_path: Path, make_record: 
     assert not re.search(r"(?:src|href)=\"?http", html)
 
 
+def test_notes_stand_before_the_tables(tmp_path: Path, make_record: MakeRecord) -> None:
+    (tmp_path / "notes.md").write_text("First <word>.\n\nSecond `word`.\n")
+    write_reports(records(make_record), tmp_path, plots=False)
+    markdown, html = (tmp_path / "report.md").read_text(), (tmp_path / "report.html").read_text()
+    assert markdown.index("Second `word`.") < markdown.index("## How to read")
+    assert "<p>First &lt;word&gt;.</p>\n<p>Second <code>word</code>.</p>" in html
+
+
 def test_each_table_is_of_one_protocol(make_record: MakeRecord) -> None:
     parts = document(records(make_record))
     tables = [part for part in parts if part.grid is not None and part.command]

@@ -8,15 +8,18 @@ from pathlib import PurePosixPath
 from terrahash.benchmark.document import LEAD, Grid, Part
 
 
-def markdown(parts: Sequence[Part], *, title: str, plots: str | PurePosixPath) -> str:
+def markdown(
+    parts: Sequence[Part], *, title: str, notes: Sequence[str], plots: str | PurePosixPath
+) -> str:
     """The report as text.
 
     Args:
         parts: of the report.
         title: heading.
+        notes: paragraphs before the parts.
         plots: folder of the figures, relative to the file that this is written to.
     """
-    blocks = [f"# {title}", LEAD]
+    blocks = [f"# {title}", LEAD, *notes]
     for part in parts:
         blocks.append(f"{'#' * part.level} {part.title}")
         if part.lines:

@@ -23,15 +23,19 @@ ul { margin: 6px 0; padding-left: 18px; color: var(--faint); font-size: 13px }
 """
 
 
-def page(parts: Sequence[Part], *, title: str, plots: Mapping[str, bytes]) -> str:
+def page(
+    parts: Sequence[Part], *, title: str, notes: Sequence[str], plots: Mapping[str, bytes]
+) -> str:
     """The page as text.
 
     Args:
         parts: of the report.
         title: heading.
+        notes: paragraphs before the parts.
         plots: file stem ► SVG, of what the parts show; what is missing is left out.
     """
     body = [f"<header><h1>{escape(title)}</h1><p class=lead>{_inline(LEAD)}</p></header>"]
+    body += [f"<p>{_inline(note)}</p>" for note in notes]
     for part in parts:
         body.append(f"<section><h{part.level}>{escape(part.title)}</h{part.level}>")
         if part.lines:

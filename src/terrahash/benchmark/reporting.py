@@ -18,12 +18,16 @@ TITLE = "Benchmarks"
 PAGE = "report.html"
 MARKDOWN = "report.md"
 PLOTS = "plots"
+# What people have to say of the figures, put before them.
+NOTES = "notes.md"
 
 
 def write_reports(
     records: Sequence[Record], folder: Path, *, to_markdown: Path | None = None, plots: bool = True
 ) -> list[Path]:
     """Write ``report.html``, the Markdown and the plots of a benchmark.
+
+    Paragraphs of a ``notes.md`` in the folder are put before the tables.
 
     Args:
         records: of the benchmark.
@@ -40,11 +44,12 @@ def write_reports(
     parts = document(records)
     text = to_markdown or folder / MARKDOWN
     drawn = _drawn(records, folder) if plots else {}
+    notes = _notes(folder)
     relative = PurePath(os.path.relpath(folder / PLOTS, text.parent)).as_posix()
     try:
         text.parent.mkdir(parents=True, exist_ok=True)
-        text.write_text(markdown(parts, title=TITLE, plots=relative), encoding="utf-8")
-        html = page(parts, title=TITLE, plots=drawn)
+        text.write_text(markdown(parts, title=TITLE, notes=notes, plots=relative), encoding="utf-8")
+        html = page(parts, title=TITLE, notes=notes, plots=drawn)
         (folder / PAGE).write_text(html, encoding="utf-8")
     except OSError as error:
         raise InputError(
@@ -52,6 +57,13 @@ def write_reports(
             "choose a writable place with some space",
         ) from None
     return [text, folder / PAGE]
+
+
+def _notes(folder: Path) -> list[str]:
+    """The paragraphs of the notes."""
+    path = folder / NOTES
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
 
 
 def summary_json(records: Sequence[Record]) -> dict[str, Any]:
