@@ -348,6 +348,7 @@ def test_stac_items_with_local_and_remote_assets(archive: Archive, tmp_path: Pat
     write_scene(folder / "b.tif", pixels_of(3, 64, 64, "uint8"))
     with serving(folder, Behaviour()) as address:
         items = [stac_item("one"), stac_item("two", f"{address}/b.tif"), stac_item("no", "no.tif")]
+        items += [stac_item("again"), stac_item("again", f"{address}/b.tif")]
         items[1]["properties"]["eo:cloud_cover"] = 12.5
         items[1]["properties"]["platform"] = 5
         path = folder / "items.json"

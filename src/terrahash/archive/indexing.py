@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrahash.archive.inputs import CutScene, Source, Tile
-from terrahash.archive.properties import columns_of
+from terrahash.archive.gathering import Gatherer
+from terrahash.archive.inputs import Source, Tile
 from terrahash.archive.stored import (
     BANDS,
     CUT,
     SCALING,
     SCENE_TILES,
-    StoredSource,
     stored_source,
 )
 from terrahash.encoder.encoded import Encoded
-from terrahash.errors import ImageError, InputError, MissingExtraError
-from terrahash.imagery.ahead import ahead
+from terrahash.errors import ImageError
 from terrahash.imagery.clock import Clock
-from terrahash.imagery.cutting import BlankError, WindowError, read_tiles
-from terrahash.imagery.files import find_images
-from terrahash.imagery.inputs import Kind, kind_of, of_size
-from terrahash.imagery.rendering import Rendering
-from terrahash.imagery.scene import Scene
-from terrahash.imagery.sources import is_remote, path_of
-from terrahash.imagery.stac import Asset, assets, is_stac
+from terrahash.imagery.cutting import BlankError, WindowError
 from terrahash.imagery.tiling import Tiling
 from terrahash.progress import Reporter, Silent
 
@@ -41,8 +33,8 @@ if TYPE_CHECKING:
 # encoded again; and an fsync every few hundred tiles costs nothing.
 BATCH_TILES = 512
 BATCH_SECONDS = 5.0
-# Files whose state is compared with the archive in one question.
-LOOKUP_FILES = 8192
+# How often progress is told.
+TELL_SECONDS = 0.1
 
 STAGE = "indexing"
 
@@ -71,6 +63,10 @@ class IndexReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
+
+    def skip(self, source: str, reason: str) -> None:
+        """Note a source that was passed over."""
+        self.skipped.append((source, reason.removeprefix(f"{source}: ")))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready description."""
@@ -122,7 +118,16 @@ def index_images(
         ArchiveError: if the archive cannot be written; what was stored stays.
     """
     cut_all = tiling is not None if cut_all is None else cut_all
-    run = _Run(archive, tiling or Tiling(), cut_all, folder_labels, reporter or Silent())
+    clock, report = Clock(), IndexReport()
+    gatherer = Gatherer(
+        archive,
+        tiling or Tiling(),
+        cut_all=cut_all,
+        folder_labels=folder_labels,
+        clock=clock,
+        skip=report.skip,
+    )
+    run = _Run(archive, gatherer, report, clock, reporter or Silent())
     return run(paths, asset, workers)
 
 
@@ -132,45 +137,29 @@ class _Run:
     def __init__(
         self,
         archive: Archive,
-        tiling: Tiling,
-        cut_all: bool,
-        folder_labels: bool,
+        gatherer: Gatherer,
+        report: IndexReport,
+        clock: Clock,
         reporter: Reporter,
     ) -> None:
         self._archive = archive
-        self._asked = tiling if cut_all else None
-        self._tiling = tiling
-        self._folder_labels = folder_labels
+        self._gatherer = gatherer
+        self._report = report
+        self._clock = clock
         self._reporter = reporter
-        self._report = IndexReport()
-        self._clock = Clock()
+        self._told_at = 0.0
         self._batch: list[tuple[Tile, Encoded]] = []
         self._stored_at = time.monotonic()
-        self._total = 0
-        self._kinds = dict(archive.info().columns)
-        self._changed: set[str] = set()
         self._damaged: dict[str, int] = {}
-        self._present: dict[str, StoredSource] = {}
         self._count: dict[str, int] = {}
 
     def __call__(
         self, paths: Iterable[str | Path], asset: str | None, workers: int | None
     ) -> IndexReport:
         started = time.perf_counter()
-        given = list(paths)
-        catalogues = [one for one in given if is_stac(one)]
-        addresses = [str(one) for one in given if is_remote(one) and not is_stac(one)]
-        files = find_images(
-            (one for one in given if not is_remote(one)), on_error=self._skip_unreadable
-        )
-        files = [path for path in files if not is_stac(path)]
-        self._total = len(files) + len(addresses)
         done = 0
         stream = self._archive.encoder.stream(
-            self._tiles([path.absolute() for path in files], addresses, catalogues, asset),
-            Tile.load,
-            workers=workers,
-            clock=self._clock,
+            self._gatherer.tiles(paths, asset), Tile.load, workers=workers, clock=self._clock
         )
         for tile, outcome in stream:
             if tile.ends:
@@ -186,133 +175,22 @@ class _Run:
             self._tell(done, done / (time.perf_counter() - started))
         self._store(self._batch)
         self._batch = []
-        self._reporter.advance(STAGE, self._total, self._total)
+        self._reporter.advance(STAGE, self._gatherer.total, self._gatherer.total)
         self._report.seconds = time.perf_counter() - started
+        self._report.unchanged = self._gatherer.unchanged
         self._report.spent = self._clock.seconds
         return self._report
 
     def _tell(self, done: int, speed: float) -> None:
+        now = time.monotonic()
+        if now - self._told_at < TELL_SECONDS:
+            return
+        self._told_at = now
         shares = " ".join(
             f"{stage} {share:.0%}" for stage, share in self._clock.shares.items() if share >= 0.005
         )
-        seen = min(done + self._report.unchanged, self._total)
-        self._reporter.advance(STAGE, seen, self._total, f"{speed:.0f} tiles/s {shares}")
-
-    def _skip(self, source: str, reason: str) -> None:
-        self._report.skipped.append((source, reason.removeprefix(f"{source}: ")))
-
-    def _skip_unreadable(self, path: Path, error: OSError) -> None:
-        self._skip(str(path), f"cannot be read: {error.strerror or error}")
-
-    # -- what is to be encoded -------------------------------------------------------------------
-
-    def _tiles(
-        self,
-        files: Sequence[Path],
-        addresses: Sequence[str],
-        catalogues: Sequence[str | Path],
-        asset: str | None,
-    ) -> Iterator[Tile]:
-        for start in range(0, len(files), LOOKUP_FILES):
-            sources = []
-            for path in files[start : start + LOOKUP_FILES]:
-                try:
-                    sources.append(
-                        Source.file(path, path.parent.name if self._folder_labels else None)
-                    )
-                except OSError as error:
-                    self._skip_unreadable(path, error)
-            yield from self._local(sources)
-        for address in addresses:
-            yield from self._remote(Source(address))
-        for catalogue in catalogues:
-            for found in assets(catalogue, asset, self._skip):
-                yield from self._listed(found)
-
-    def _listed(self, asset: Asset) -> Iterator[Tile]:
-        """Tiles of a STAC item's asset."""
-        self._total += 1
-        columns = columns_of(asset.item, asset.collection, asset.properties, self._kinds)
-        if is_remote(asset.href):
-            yield from self._remote(Source(asset.href, datetime=asset.datetime, columns=columns))
-            return
-        try:
-            source = Source.file(path_of(asset.href))
-        except OSError as error:
-            self._skip_unreadable(path_of(asset.href), error)
-            return
-        yield from self._local([replace(source, datetime=asset.datetime, columns=columns)])
-
-    def _local(self, sources: Sequence[Source]) -> Iterator[Tile]:
-        known = self._archive.source_states([source.name for source in sources])
-        for source in sources:
-            try:
-                kind = kind_of(path_of(source.name), source.size or 0, self._asked)
-            except OSError as error:
-                self._skip_unreadable(path_of(source.name), error)
-                continue
-            state = known.get(source.name)
-            if kind is Kind.SCENE:
-                yield from self._scene(source, None)
-            elif state is not None and state[:2] == source.state:
-                self._report.unchanged += 1
-            else:
-                yield Tile(source, state is not None, kind is Kind.PLACED, self._tiling)
-
-    def _remote(self, source: Source) -> Iterator[Tile]:
-        try:
-            scene = Scene.open(source.name)
-        except (ImageError, MissingExtraError) as error:
-            self._skip(source.name, error.message)
-            return
-        kind = of_size(
-            scene.width, scene.height, placed=scene.place is not None, tiling=self._asked
-        )
-        if kind is Kind.SCENE:
-            yield from self._scene(source, scene)
-        elif self._archive.source_states([source.name]):
-            self._report.unchanged += 1
-        else:
-            yield Tile(source, False, True, self._tiling)
-
-    def _scene(self, source: Source, scene: Scene | None) -> Iterator[Tile]:
-        """The windows of a scene that are not stored yet, and a mark at its end."""
-        tiling = self._tiling
-        self._total -= 1
-        try:
-            scene = scene or Scene.open(source.name)
-            grid = tiling.grid(scene.width, scene.height, scene.place, source.name)
-            stored = stored_source(self._archive, source.name, source.state, str(tiling))
-            if stored.finished:
-                self._report.unchanged += 1
-                self._total += 1
-                return
-            windows = grid.windows()
-            if stored.windows:
-                rendering = Rendering.recorded(scene, stored.bands, stored.scaling)
-                present = [tuple(window) in stored.windows for window in windows.tolist()]
-                windows = windows[~np.array(present)]
-            else:
-                rendering = Rendering.of(scene, tiling.bands, tiling.scaling)
-            cut = CutScene(rendering, tiling, grid)
-            self._present[source.name] = stored
-            self._total += len(windows)
-            if len(windows):
-                rows = ahead(
-                    lambda: read_tiles(rendering, windows, shown=grid.shown, clock=self._clock)
-                )
-                known = bool(stored.outdated)
-                for row in rows:
-                    for raw in row:
-                        yield Tile(source, known, False, tiling, cut, raw)
-                    if source.name in self._changed:
-                        return
-        except (ImageError, InputError, MissingExtraError) as error:
-            self._skip(source.name, error.message)
-            return
-        yield Tile(source, cut=cut, tiling=tiling, ends=True)
-
-    # -- what came of it -------------------------------------------------------------------------
+        seen = min(done + self._gatherer.unchanged, self._gatherer.total)
+        self._reporter.advance(STAGE, seen, self._gatherer.total, f"{speed:.0f} tiles/s {shares}")
 
     def _take(self, tile: Tile, outcome: Encoded | ImageError) -> None:
         if isinstance(outcome, Encoded):
@@ -323,19 +201,19 @@ class _Run:
             name = tile.source.name
             self._damaged[name] = self._damaged.get(name, 0) + 1
         else:
-            self._skip(tile.source.name, outcome.message)
+            self._report.skip(tile.source.name, outcome.message)
 
     def _end_scene(self, end: Tile) -> None:
         """Mark a scene as finished, with its last tile, and remove what it no longer has."""
         name = end.source.name
         batch, self._batch = self._batch, []
-        stored = self._present.pop(name)
+        stored = self._gatherer.present.pop(name)
         damaged = self._damaged.pop(name, 0)
         mine = sum(tile.source is end.source for tile, _ in batch)
         count = self._count.pop(name, 0) + len(stored.windows) + mine
         if end.source.has_changed():
             self._note_change(end.source)
-        if damaged or name in self._changed:
+        if damaged or name in self._gatherer.abandoned:
             self._store(batch)
         else:
             self._store(batch, scene_tiles=count if mine else None)
@@ -345,9 +223,11 @@ class _Run:
                 self._remove_outdated(end.source, str(end.tiling))
         if damaged:
             windows = len(end.cut.grid) if end.cut else 0
-            self._skip(name, f"{damaged} of {windows} windows are damaged; the others are stored")
+            self._report.skip(
+                name, f"{damaged} of {windows} windows are damaged; the others are stored"
+            )
         elif not count:
-            self._skip(name, "no window holds enough valid pixels")
+            self._report.skip(name, "no window holds enough valid pixels")
 
     def _remove_outdated(self, source: Source, cut: str) -> None:
         outdated = stored_source(self._archive, source.name, source.state, cut).outdated
@@ -355,9 +235,9 @@ class _Run:
             self._report.removed += self._archive.delete(ids=outdated)
 
     def _note_change(self, source: Source) -> None:
-        if source.name not in self._changed:
-            self._changed.add(source.name)
-            self._skip(source.name, "changed while it was read; index it again")
+        if source.name not in self._gatherer.abandoned:
+            self._gatherer.abandoned.add(source.name)
+            self._report.skip(source.name, "changed while it was read; index it again")
 
     def _store(self, batch: Sequence[tuple[Tile, Encoded]], scene_tiles: int | None = None) -> None:
         """Make tiles durable, those left out whose file is no longer what was read.

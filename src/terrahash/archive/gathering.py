@@ -1,0 +1,204 @@
+"""From what a user names to the tiles that are to be encoded, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from terrahash.archive.inputs import CutScene, Source, Tile
+from terrahash.archive.properties import columns_of
+from terrahash.archive.stored import StoredSource, stored_source
+from terrahash.errors import ImageError, InputError, MissingExtraError
+from terrahash.imagery.ahead import ahead
+from terrahash.imagery.clock import Clock
+from terrahash.imagery.cutting import read_tiles
+from terrahash.imagery.files import find_images
+from terrahash.imagery.inputs import Kind, kind_of, of_size
+from terrahash.imagery.rendering import Rendering
+from terrahash.imagery.scene import Scene
+from terrahash.imagery.sources import is_remote, path_of
+from terrahash.imagery.stac import Asset, assets, is_stac
+from terrahash.imagery.tiling import Tiling
+
+if TYPE_CHECKING:
+    from terrahash.archive.archive import Archive
+
+# Files whose state is compared with the archive in one question.
+LOOKUP_FILES = 8192
+
+
+class Gatherer:
+    """Finds the tiles that an archive lacks.
+
+    Args:
+        archive: that they are for.
+        tiling: how scenes are cut.
+        cut_all: whether all that is larger than a tile is cut.
+        folder_labels: whether a file's folder is its label.
+        clock: counts the reading of scenes.
+        skip: told of each source that is passed over, and why.
+
+    Attributes:
+        total: tiles expected so far, known better with each scene that is opened.
+        unchanged: files that are in the archive as they are.
+        present: what was stored of each scene that is being cut.
+        abandoned: names of sources of which no more tiles are wanted.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        tiling: Tiling,
+        *,
+        cut_all: bool,
+        folder_labels: bool,
+        clock: Clock,
+        skip: Callable[[str, str], None],
+    ) -> None:
+        self._archive = archive
+        self._tiling = tiling
+        self._asked = tiling if cut_all else None
+        self._folder_labels = folder_labels
+        self._clock = clock
+        self._skip = skip
+        self._kinds = dict(archive.info().columns)
+        self._seen: set[str] = set()
+        self.total = 0
+        self.unchanged = 0
+        self.present: dict[str, StoredSource] = {}
+        self.abandoned: set[str] = set()
+
+    def _skip_unreadable(self, path: Path, error: OSError) -> None:
+        self._skip(str(path), f"cannot be read: {error.strerror or error}")
+
+    def tiles(self, paths: Iterable[str | Path], asset: str | None) -> Iterator[Tile]:
+        """Tiles of files, of addresses and of what STAC documents list, in this order.
+
+        A scene's tiles are followed by one that marks its end.
+
+        Args:
+            paths: that the user names.
+            asset: of STAC items.
+
+        Raises:
+            InputError: if a path does not exist.
+        """
+        given = list(paths)
+        catalogues = [one for one in given if is_stac(one)]
+        addresses = [str(one) for one in given if is_remote(one) and not is_stac(one)]
+        local = (one for one in given if not is_remote(one))
+        images = find_images(local, on_error=self._skip_unreadable)
+        files = [path.absolute() for path in images if not is_stac(path)]
+        self.total += len(files) + len(addresses)
+        for start in range(0, len(files), LOOKUP_FILES):
+            sources = []
+            for path in files[start : start + LOOKUP_FILES]:
+                try:
+                    sources.append(
+                        Source.file(path, path.parent.name if self._folder_labels else None)
+                    )
+                except OSError as error:
+                    self._skip_unreadable(path, error)
+            yield from self._local(sources)
+        for address in addresses:
+            yield from self._remote(Source(address))
+        for catalogue in catalogues:
+            for found in assets(catalogue, asset, self._skip):
+                yield from self._listed(found)
+
+    def _listed(self, asset: Asset) -> Iterator[Tile]:
+        """Tiles of a STAC item's asset."""
+        self.total += 1
+        columns = columns_of(asset.item, asset.collection, asset.properties, self._kinds)
+        if is_remote(asset.href):
+            yield from self._remote(Source(asset.href, datetime=asset.datetime, columns=columns))
+            return
+        try:
+            source = Source.file(path_of(asset.href))
+        except OSError as error:
+            self._skip_unreadable(path_of(asset.href), error)
+            return
+        yield from self._local([replace(source, datetime=asset.datetime, columns=columns)])
+
+    def _local(self, sources: Sequence[Source]) -> Iterator[Tile]:
+        known = self._archive.source_states([source.name for source in sources])
+        for source in filter(self._is_new, sources):
+            try:
+                kind = kind_of(path_of(source.name), source.size or 0, self._asked)
+            except OSError as error:
+                self._skip_unreadable(path_of(source.name), error)
+                continue
+            state = known.get(source.name)
+            if kind is Kind.SCENE:
+                yield from self._scene(source, None)
+            elif state is not None and state[:2] == source.state:
+                self.unchanged += 1
+            else:
+                yield Tile(source, state is not None, kind is Kind.PLACED, self._tiling)
+
+    def _is_new(self, source: Source) -> bool:
+        """Whether a source comes up for the first time in this run."""
+        if source.name in self._seen:
+            self.total -= 1
+            return False
+        self._seen.add(source.name)
+        return True
+
+    def _remote(self, source: Source) -> Iterator[Tile]:
+        if not self._is_new(source):
+            return
+        try:
+            scene = Scene.open(source.name)
+        except (ImageError, MissingExtraError) as error:
+            self._skip(source.name, error.message)
+            return
+        kind = of_size(
+            scene.width, scene.height, placed=scene.place is not None, tiling=self._asked
+        )
+        if kind is Kind.SCENE:
+            yield from self._scene(source, scene)
+        elif self._archive.source_states([source.name]):
+            self.unchanged += 1
+        else:
+            yield Tile(source, False, True, self._tiling)
+
+    def _scene(self, source: Source, scene: Scene | None) -> Iterator[Tile]:
+        """The windows of a scene that are not stored yet, and a mark at its end."""
+        tiling = self._tiling
+        self.total -= 1
+        try:
+            scene = scene or Scene.open(source.name)
+            grid = tiling.grid(scene.width, scene.height, scene.place, source.name)
+            stored = stored_source(self._archive, source.name, source.state, str(tiling))
+            if stored.finished:
+                self.unchanged += 1
+                self.total += 1
+                return
+            windows = grid.windows()
+            if stored.windows:
+                rendering = Rendering.recorded(scene, stored.bands, stored.scaling)
+                present = [tuple(window) in stored.windows for window in windows.tolist()]
+                windows = windows[~np.array(present)]
+            else:
+                rendering = Rendering.of(scene, tiling.bands, tiling.scaling)
+            cut = CutScene(rendering, tiling, grid)
+            self.present[source.name] = stored
+            self.total += len(windows)
+            if len(windows):
+                rows = ahead(
+                    lambda: read_tiles(rendering, windows, shown=grid.shown, clock=self._clock)
+                )
+                known = bool(stored.outdated)
+                for row in rows:
+                    for raw in row:
+                        yield Tile(source, known, False, tiling, cut, raw)
+                    if source.name in self.abandoned:
+                        return
+        except (ImageError, InputError, MissingExtraError) as error:
+            self._skip(source.name, error.message)
+            return
+        yield Tile(source, cut=cut, tiling=tiling, ends=True)
