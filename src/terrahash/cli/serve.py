@@ -64,6 +64,14 @@ def serve(
     basemap_attribution: Annotated[
         str, typer.Option(envvar=PREFIX + "BASEMAP_ATTRIBUTION", help="Whom those tiles are of.")
     ] = "",
+    remote_pictures: Annotated[
+        bool,
+        typer.Option(
+            "--remote-pictures",
+            envvar=PREFIX + "REMOTE_PICTURES",
+            help="Fetch the pictures of tiles that were indexed from addresses.",
+        ),
+    ] = False,
     demo: Annotated[
         bool, typer.Option("--demo", help="Serve built-in scenes; made on first use, in minutes.")
     ] = False,
@@ -90,6 +98,7 @@ def serve(
         max_requests=max_requests,
         basemap=basemap,
         basemap_attribution=basemap_attribution,
+        remote_pictures=remote_pictures,
         demo=demo,
     )
     if not (settings.archive / "archive.sqlite").exists():

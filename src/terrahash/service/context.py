@@ -57,7 +57,7 @@ class Service:
         return cls(
             settings=settings,
             library=Library(settings.archive),
-            pictures=Pictures(),
+            pictures=Pictures(remote=settings.remote_pictures),
             facets=FacetCounter(),
             writer=Writer(settings.archive, settings.max_pixels),
             metrics=Metrics(),

@@ -1,23 +1,20 @@
-"""Pictures of tiles: by id, from local files only, small and cached."""
+"""Pictures of tiles: by id and never by path, small and cached."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
-import warnings
+import stat
 from collections import OrderedDict
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from terrahash.archive import Record
+from terrahash.archive.pixels import tile_image
 from terrahash.errors import ImageError
-from terrahash.imagery import MAX_PIXELS, read_image
+from terrahash.imagery.sources import is_remote, path_of
 from terrahash.service.problems import Problem
 
 THUMBNAIL_SIDES = (96, 192, 384)
@@ -25,8 +22,6 @@ THUMBNAIL_SIDES = (96, 192, 384)
 MAX_SIDE = 2048
 # Some ten thousand thumbnails.
 CACHE_BYTES = 64 * 1024 * 1024
-# Scenes of which only a window is read; opened by GDAL under these names and no others.
-_WINDOWED = {".tif": "GTiff", ".tiff": "GTiff"}
 
 
 @dataclass(frozen=True)
@@ -48,10 +43,12 @@ class Pictures:
     """Draws pictures and remembers the last ones.
 
     Args:
+        remote: also read tiles whose sources are addresses, where they were indexed from.
         cache_bytes: how much is remembered.
     """
 
-    def __init__(self, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, *, remote: bool = False, cache_bytes: int = CACHE_BYTES) -> None:
+        self._remote = remote
         self._room = cache_bytes
         self._lock = Lock()
         self._known: OrderedDict[str, Picture] = OrderedDict()
@@ -63,9 +60,8 @@ class Pictures:
         Raises:
             Problem: if the tile has no local file.
         """
-        path = local_file(record)
-        status = os.stat(path)  # noqa: PTH116 - called for every picture
-        parts = (record.id, path, status.st_size, status.st_mtime_ns, record.window, side)
+        state = _state(record, self._remote)
+        parts = (record.id, record.source, *state, record.window, dict(record.columns), side)
         return '"' + hashlib.sha256(repr(parts).encode()).hexdigest()[:32] + '"'
 
     def picture(self, record: Record, side: int | None) -> Picture:
@@ -87,7 +83,8 @@ class Pictures:
 
     def _draw(self, record: Record, side: int | None, etag: str) -> Picture:
         try:
-            image = Image.fromarray(_pixels(record, side or MAX_SIDE))
+            pixels = tile_image(record, side or MAX_SIDE, remote=self._remote)
+            image = Image.fromarray(pixels)
         except ImageError as error:
             raise Problem(
                 404,
@@ -112,63 +109,26 @@ class Pictures:
                 self._size -= len(gone.data)
 
 
-def local_file(record: Record) -> str:
-    """The file of a tile; addresses are never fetched.
+def _state(record: Record, remote: bool) -> tuple[int, int]:
+    """Size and time of change of a tile's file; zeros for an address.
 
     Raises:
-        Problem: if it has none on this machine.
+        Problem: if there is nothing to read.
     """
     source = record.source
-    if source is None or "://" in source or "\0" in source or not Path(source).is_file():
+    if source is not None and is_remote(source) and remote:
+        return 0, 0
+    try:
+        if source is None or is_remote(source):
+            raise OSError
+        status = path_of(source).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError
+    except (OSError, ValueError):
         raise Problem(
             404,
             f"there is no picture of id {record.id} on the service's machine",
-            "mount the images where they were when they were indexed",
-        )
-    return source
-
-
-def _pixels(record: Record, side: int) -> NDArray[np.uint8]:
-    path = Path(record.source or "")
-    if record.window is None:
-        return read_image(path)
-    driver = _WINDOWED.get(path.suffix.lower())
-    if driver is not None and _has_rasterio():
-        return _read_window(path, driver, record.window, side)
-    x, y, width, height = record.window
-    return read_image(path)[y : y + height, x : x + width]
-
-
-def _has_rasterio() -> bool:
-    import importlib.util
-
-    return importlib.util.find_spec("rasterio") is not None
-
-
-def _read_window(
-    path: Path, driver: str, window: tuple[int, int, int, int], side: int
-) -> NDArray[np.uint8]:
-    """Only the window's pixels, and no more of them than are shown."""
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.windows import Window
-
-    x, y, width, height = window
-    shrink = min(1.0, side / max(width, height, 1))
-    shape = (max(1, round(height * shrink)), max(1, round(width * shrink)))
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{path}: a window of {width} × {height} pixels", "cut smaller tiles")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path, driver=driver) as scene:
-                bands = (1, 2, 3) if scene.count >= 3 else (1, 1, 1)
-                window_read = Window(x, y, width, height)
-                pixels = scene.read(bands, window=window_read, out_shape=(3, *shape))
-    except (RasterioError, ValueError, OSError) as error:
-        raise ImageError(f"{path}: {error}", "see whether the scene is whole") from None
-    if pixels.dtype == np.uint16:
-        pixels = pixels // 257
-    elif pixels.dtype != np.uint8:
-        raise ImageError(f"{path}: {pixels.dtype} pixels", "convert the scene to 8 bits")
-    return np.ascontiguousarray(pixels.transpose(1, 2, 0).astype(np.uint8))
+            "mount the images where they were when they were indexed; addresses are read only "
+            "with --remote-pictures",
+        ) from None
+    return status.st_size, status.st_mtime_ns

@@ -32,6 +32,7 @@ class Settings:
         basemap: address of raster tiles with ``{z}/{x}/{y}`` below the footprints; None for the
             built-in coastline.
         basemap_attribution: whom the tiles are of.
+        remote_pictures: fetch the pictures of tiles that were indexed from addresses.
         demo: the archive is the built-in one, and the page says so.
 
     Raises:
@@ -49,6 +50,7 @@ class Settings:
     max_pixels: int = 40_000_000
     basemap: str | None = None
     basemap_attribution: str = ""
+    remote_pictures: bool = False
     demo: bool = False
 
     def __post_init__(self) -> None:
