@@ -22,7 +22,17 @@ def call(*words: str | Path) -> tuple[int, str]:
 
 def test_a_dry_run_lists_the_runs_and_writes_nothing(tiles: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = [tiles, "--out", out, "--methods", "dhcl,lsh", "--bits", "2,16", *NETWORK, "--dry-run"]
+    words: list[str | Path] = [
+        tiles,
+        "--out",
+        out,
+        "--methods",
+        "dhcl,lsh",
+        "--bits",
+        "2,16",
+        *NETWORK,
+        "--dry-run",
+    ]
     code, text = call(*words, "--json")
     plan = json.loads(text)
     assert code == 0
@@ -34,7 +44,17 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(tiles: Path, tmp_path: Path
 
 
 def test_runs_that_fail_make_the_exit_code_1(tiles: Path, tmp_path: Path) -> None:
-    words = [tiles, "--out", tmp_path, "--methods", "dhcl", "--bits", "2", *NETWORK, "--json"]
+    words: list[str | Path] = [
+        tiles,
+        "--out",
+        tmp_path,
+        "--methods",
+        "dhcl",
+        "--bits",
+        "2",
+        *NETWORK,
+        "--json",
+    ]
     code, text = call(*words)
     summary = json.loads(text)
     assert code == 1
