@@ -1,7 +1,8 @@
 """Code search measured side by side: ours, numpy's, faiss's, and the memory's limit.
 
-One command, one machine, one run: engines take turns query by query, so that what disturbs one
-disturbs all, and medians are compared as ratios.
+One command, one machine, one run: engines take turns by bursts of ten queries, so that what
+disturbs one disturbs all and none always finds its caches filled with another one's data; medians
+are compared.
 
     python benchmarks/search.py                             # all of it; an hour on two cores
     python benchmarks/search.py --sizes 1M 10M --data uniform clustered
@@ -49,6 +50,8 @@ SEED = 0
 CLUSTERS, FLIP = 1000, 0.05
 # The numpy path and faiss take long for large sizes: so many single queries each.
 SLOW_QUERIES = 15
+# Queries an engine answers before the next one's turn.
+BURST = 10
 
 Codes = NDArray[np.uint8]
 
@@ -219,9 +222,9 @@ def measure(
     answers: dict[str, list[Any]] = {engine.name: [] for engine in field}
     # faiss answers one query on one thread; with more, its idle ones spin and slow it down.
     faiss.omp_set_num_threads(1)
-    for number in range(arguments.queries):
+    for first in range(0, arguments.queries, BURST):
         for engine in field:
-            if number < engine.queries:
+            for number in range(first, min(first + BURST, engine.queries)):
                 query = queries[number : number + 1]
                 start = time.perf_counter()
                 found = engine.run(query)
