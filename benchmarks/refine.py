@@ -94,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("codes", type=Path)
     parser.add_argument("--choose", action="store_true", help="try weights on the val queries")
-    parser.add_argument("--weights", type=float, nargs=3, default=(1.0, 0.75, 0.25))
+    parser.add_argument("--weights", type=float, nargs=3, default=(1.0, 1.0, 1.0))
     arguments = parser.parse_args()
     role = "val" if arguments.choose else "test"
     split = load(arguments.codes, role)

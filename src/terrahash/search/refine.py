@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from terrahash.codes import CodeLayout, binarize, check_codes, pack, unpack
 from terrahash.errors import InputError
 
-# The weights of the query, of the positive and of the negative examples. Rocchio's usual 1, 0.75
-# and 0.25 in the absence of validation data; `benchmarks/refine.py --choose` selects others on it.
+# The weights of the query, of the positive and of the negative examples: the best of a grid on the
+# validation images of UC Merced with 16-bit codes (`benchmarks/refine.py --choose`).
 QUERY_WEIGHT = 1.0
-POSITIVE_WEIGHT = 0.75
-NEGATIVE_WEIGHT = 0.25
+POSITIVE_WEIGHT = 1.0
+NEGATIVE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
