@@ -407,6 +407,21 @@ def test_the_network_is_closed_while_a_file_is_open(make_scene: MakeScene) -> No
         assert calls == []
 
 
+def test_headers_that_fuzzing_found(tmp_path: Path) -> None:
+    path = tmp_path / "found.tif"
+    signature = b"\0\0\0\x0cjP  \r\n\x87\n"
+    for content in (
+        b"II+\0\x08\0\0\0" + b"\xff" * 7 + b"\x7f",
+        signature + b"\0\0\0\1ftyp" + b"\x7f" + b"\xff" * 7 + b"\0" * 300_000,
+        signature + b"\0\0\0\1jp2h" + b"\x7f" + b"\xff" * 7 + b"\0" * 300_000,
+    ):
+        path.write_bytes(content)
+        kind_of(path, len(content), None)
+        assert isinstance(outcome(path), str)
+        with pytest.raises(ImageError):
+            read_image(path)
+
+
 def test_kinds(make_scene: MakeScene, tmp_path: Path) -> None:
     placed = make_scene("a.tif", pixels_of(3, 64, 64))
     assert kind_of(placed, 1, None) is Kind.PLACED

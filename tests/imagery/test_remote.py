@@ -125,6 +125,17 @@ def test_s3(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"/{folder.name}/a.tif" in behaviour.paths
 
 
+def test_only_the_address_that_was_given_is_reached(folder: Path) -> None:
+    import rasterio
+
+    behaviour = Behaviour()
+    with serving(folder, behaviour) as address, gdal.opened(f"{address}/a.tif"):
+        before = behaviour.requests
+        with pytest.raises(rasterio.errors.RasterioIOError):
+            rasterio.open(f"/vsicurl/{address}/other.tif")
+        assert behaviour.requests == before
+
+
 def test_a_window_is_shown_from_afar(folder: Path) -> None:
     with serving(folder, Behaviour()) as address:
         shown = read_window(f"{address}/a.tif", (100, 50, 64, 64))

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from terrahash.errors import ImageError
 from terrahash.imagery import tiff
 from terrahash.imagery.quiet import quiet
 from terrahash.imagery.reading import FORMATS, MAX_PIXELS
@@ -75,11 +74,9 @@ def _sides(path: Path) -> tuple[int, int]:
             return image.size
     except Image.DecompressionBombError:
         return MAX_PIXELS, MAX_PIXELS
-    except (ValueError, SyntaxError, EOFError, MemoryError, ImageError):
-        return 0, 0
-    except OSError as error:
-        if error.errno is not None:
-            raise
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError):
         return 0, 0
 
 

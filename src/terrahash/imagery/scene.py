@@ -14,6 +14,7 @@ import numpy as np
 from terrahash.errors import ImageError
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.georeference import Georeference
+from terrahash.imagery.reading import MAX_PIXELS
 from terrahash.imagery.sources import is_remote, path_of
 
 # 2**36 pixels are 262,144 a side: larger than any single scene that is handed out.
@@ -25,6 +26,9 @@ MAX_BLOCK_BYTES = 256 << 20
 # the second number nobody need care.
 MAX_UNPACKING = 2000
 HARMLESS_BYTES = 1 << 30
+
+# Drivers that decode all of a picture at the first read.
+_WHOLE = ("WEBP",)
 
 # Names of the bands that show the world as eyes see it, by sensor convention, lower case.
 _RGB_NAMES = (
@@ -176,6 +180,11 @@ def _check(source: str, dataset: Any) -> None:
     size = f"{width} × {height} pixels in {count} bands"
     if count < 1 or width < 1 or height < 1:
         raise ImageError(f"{source}: holds no pixels ({size})", "leave it out")
+    if dataset.driver in _WHOLE and width * height > MAX_PIXELS:
+        raise ImageError(
+            f"{source}: {size} in a format that is decoded as a whole",
+            "convert it to a cloud-optimized GeoTIFF",
+        )
     if width * height > MAX_SCENE_PIXELS or count > MAX_BANDS:
         raise ImageError(
             f"{source}: {size}, more than the limit of {MAX_SCENE_PIXELS} pixels and "

@@ -36,6 +36,8 @@ def tags(path: Path) -> dict[int, int] | None:
                 (place,), count_form, entry_form = struct.unpack_from(order + "Q", head, 8), "Q", 20
             else:
                 return None
+            if place >= path.stat().st_size:
+                return {}
             file.seek(place)
             (count,) = struct.unpack(
                 order + count_form, file.read(struct.calcsize(order + count_form))
