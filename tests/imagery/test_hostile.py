@@ -251,8 +251,9 @@ def test_bombs(tmp_path: Path) -> None:
     jpeg = tmp_path / "jpeg.tif"
     jpeg.write_bytes(jpeg_in_tiff(60_000))
     out = limited(READ, *map(str, (png, webp, sparse, block, jpeg, text))).splitlines()
-    # GDAL passes over the text of the last one.
-    assert all(line.startswith("refused") for line in out[:-2]), out
+    read = [number for number, line in enumerate(out[:-1]) if not line.startswith("refused")]
+    # GDAL reads the one huge strip row by row, and passes over the text of the last file.
+    assert set(read) <= {7, 11}, out
     assert int(out[-1].removeprefix("grown ")) < 400
 
 
