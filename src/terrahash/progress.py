@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Protocol, Self
 
-
 # Columns that the name, bar, counts and times of a stage take; details get the rest.
 WIDTH_OF_BARS = 64
 
@@ -74,7 +73,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self._progress.console.print(text, highlight=False)
+        self._progress.console.print(text, highlight=False, markup=False)
 
     def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Move the stage's bar, which appears at its first call."""

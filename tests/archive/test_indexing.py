@@ -21,6 +21,7 @@ from terrahash.archive.indexing import index_images
 from terrahash.errors import ImageError
 from terrahash.imagery import Length, Tiling, gdal, read_window
 from terrahash.imagery.scaling import Scaling
+from terrahash.progress import Terminal
 from tests.imagery.conftest import pixels_of, write_scene
 from tests.imagery.server import Behaviour, serving
 from tests.imagery.test_stac import item as stac_item
@@ -259,8 +260,16 @@ def test_odd_names(archive: Archive, tmp_path: Path) -> None:
         else:
             made = write_scene(tmp_path / "made.tif", pixels_of(3, 64, 64, "uint8"))
             made.rename(path)
-    report = index_images(archive, [folder])
-    assert (report.added, report.skipped) == (8, [])
+    broken = Path(os.fsdecode(bytes(folder) + b"/bro\xffken\n.png"))
+    broken.write_bytes(b"no image")
+    with Terminal() as terminal:
+        report = index_images(archive, [folder], reporter=terminal)
+        for name, reason in report.skipped:
+            terminal.note(f"[/red] {name!r}: {reason}")
+    ((name, reason),) = report.skipped
+    assert report.added == 8
+    assert name == broken.as_uri()
+    assert reason.startswith("not an image")
     assert index_images(archive, [folder]).unchanged == 8
     for record in records(archive):
         shown = read_window(

@@ -201,7 +201,8 @@ class _Run:
             name = tile.source.name
             self._damaged[name] = self._damaged.get(name, 0) + 1
         else:
-            self._report.skip(tile.source.name, outcome.message)
+            reason = outcome.message.removeprefix(f"{tile.source.path}: ")
+            self._report.skip(tile.source.name, reason)
 
     def _end_scene(self, end: Tile) -> None:
         """Mark a scene as finished, with its last tile, and remove what it no longer has."""
