@@ -23,7 +23,10 @@ FLAGS = [
 ]  # fmt: skip
 # Until the map has been drawn, milliseconds.
 DRAWN = 4000
-COLOURS = 256
+# Colours of the page itself, which cover flat areas; the rest of 256 is for pictures.
+FLAT = 72
+# Those of small dots and lines: how precise an answer is expected to be.
+SMALL = ((183, 121, 31), (179, 65, 47), (229, 180, 84), (240, 138, 118), (194, 65, 12))
 
 
 def main(address: str, picture: str, target: str) -> None:
@@ -65,11 +68,16 @@ def opened(browser: Browser, address: str, scheme: str) -> Page:
 
 
 def save(page: Page, path: Path) -> None:
-    """A PNG of few colours: small enough for a repository."""
-    with Image.open(io.BytesIO(page.screenshot())) as image:
-        image.convert("RGB").quantize(
-            COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-        ).save(path, optimize=True)
+    """A PNG of few colours: small enough for a repository, exact where areas are flat."""
+    with Image.open(io.BytesIO(page.screenshot())) as shot:
+        image = shot.convert("RGB")
+    counted = sorted(image.getcolors(image.width * image.height) or [], reverse=True)[:FLAT]
+    kept = [*(colour for _, colour in counted), *SMALL]
+    palette = [part for colour in kept for part in colour]
+    palette += (image.quantize(256 - len(kept)).getpalette() or [])[: 768 - len(palette)]
+    chosen = Image.new("P", (1, 1))
+    chosen.putpalette(palette)
+    image.quantize(palette=chosen, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 if __name__ == "__main__":
