@@ -101,7 +101,7 @@ def search(
             for hits in found:
                 _show(hits, trust)
         if grid is not None and found:
-            _draw(found, grid)
+            _draw(opened, found, grid)
     if skipped:
         raise typer.Exit(1 if found else 2)
 
@@ -187,12 +187,25 @@ def _pixels(record: Record) -> NDArray[np.uint8] | bytes:
         return b""
 
 
-def _draw(found: list[Hits], path: Path) -> None:
+def _asked(archive: Archive, query: str) -> NDArray[np.uint8] | bytes:
+    """What a query shows: a stored tile by its id, or a file."""
+    from terrahash.archive.inputs import query_image
+    from terrahash.errors import TerrahashError
+
+    if query.startswith("id "):
+        return _pixels(archive.records([int(query.removeprefix("id "))])[0])
+    try:
+        return query_image(query)
+    except TerrahashError:
+        return b""
+
+
+def _draw(archive: Archive, found: list[Hits], path: Path) -> None:
     from terrahash.evaluation.pictures import QueryRow, Tile, png, query_grid
 
     rows = []
     for hits in found:
-        query = Path(hits.query) if hits.query and not hits.query.startswith("id ") else b""
+        query = _asked(archive, hits.query or "")
         answers = tuple(
             Tile(
                 _pixels(record),
