@@ -95,7 +95,7 @@ class CodeLayout:
 
 
 def pack(bits: NDArray[Any]) -> NDArray[np.uint8]:
-    """Pack ``(N, bits)`` booleans or 0/1 into ``(N, ceil(bits / 8)) uint8``, big-endian in bytes."""
+    """Pack ``(N, bits)`` truth values into ``(N, ceil(bits / 8)) uint8``, big-endian in bytes."""
     return np.packbits(np.asarray(bits, dtype=bool), axis=-1)
 
 
