@@ -223,6 +223,17 @@ def test_sql_is_text_and_nothing_else(client: TestClient, text: str) -> None:
     assert client.get("/api/v1/facets").json()["total"] == 80
 
 
+def test_a_pattern_cannot_keep_the_service_busy(client: TestClient) -> None:
+    """Without care, each further ``%`` multiplies the time that a text without match takes."""
+    started = time.monotonic()
+    pattern = "%" + "t%" * 40 + "zz"
+    with_it = client.get("/api/v1/facets", params={"where": f"source LIKE '{pattern}'"})
+    assert with_it.json()["total"] == 0
+    every = client.get("/api/v1/facets", params={"where": "source LIKE '%t%_.p%g'"})
+    assert every.json()["total"] == 80
+    assert time.monotonic() - started < 5
+
+
 # -- size ----------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -115,8 +117,6 @@ def _announce(address: str) -> None:
 
 def _token(file: Path | None, name: str) -> str | None:
     """A token from its file, or from the environment; never from the command line, which shows."""
-    import os
-
     if file is None:
         return os.environ.get(PREFIX + name) or None
     try:
@@ -136,6 +136,8 @@ def _demo_archive() -> Path:
     archive = folder / "tiles.terrahash"
     placed = folder / "placed"
     if not placed.exists():
+        # What an interrupted run left is made again.
+        shutil.rmtree(folder, ignore_errors=True)
         demo(out=folder)
         with open_archive(archive, mode="a") as opened:
             place(opened)

@@ -1,0 +1,199 @@
+"""How many searches a service answers: clients that search by id as fast as they are answered.
+
+    python benchmarks/service.py --tiles 1000000 --clients 64 --seconds 60 [--adding]
+
+Makes an archive of seeded clustered codes, serves it in a process of its own and asks from another
+(both on the same machine, so that the clients take their share of the processors). Prints one JSON
+object: requests, errors, quantiles of the answer's time, the archive's part of it as the service
+measured it, the same call on the bare archive, and the service's memory before and after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from terrahash.archive import Archive, open_archive
+from terrahash.codes import CodeLayout
+
+BITS = 64
+K = 20
+CLUSTERS = 4096
+FLIP = 0.06
+BARE_CALLS = 300
+SERVE = "from terrahash.cli import main; main()"
+TOKEN = "benchmark-token-0123456789"  # noqa: S105 - of this benchmark
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tiles", type=int, default=1_000_000)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--adding", action="store_true", help="tiles are added meanwhile")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiles.terrahash"
+        make(path, chosen.tiles, chosen.seed)
+        bare = bare_milliseconds(path, chosen.tiles, chosen.seed)
+        process, address = serve(path)
+        try:
+            before = memory_mib(process.pid)
+            result = asyncio.run(
+                load(address, chosen.tiles, chosen.clients, chosen.seconds, chosen.adding)
+            )
+            after = memory_mib(process.pid)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+    print(
+        json.dumps(
+            {
+                "tiles": chosen.tiles,
+                "bits": BITS,
+                "k": K,
+                "clients": chosen.clients,
+                "seconds": chosen.seconds,
+                "seed": chosen.seed,
+                "adding": chosen.adding,
+                **result,
+                "bare_archive_ms_p50": bare,
+                "memory_mib": [before, after],
+                "processors": os.cpu_count(),
+                "load_before": round(os.getloadavg()[2], 1),
+                "python": platform.python_version(),
+            }
+        )
+    )
+
+
+def make(path: Path, tiles: int, seed: int) -> None:
+    """An archive of codes around centres, in cells where that pays."""
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(0, 256, (CLUSTERS, BITS // 8), np.uint8)
+    with open_archive(path, layout=CodeLayout(BITS)) as archive:
+        for start in range(0, tiles, 250_000):
+            count = min(250_000, tiles - start)
+            noise = np.packbits(rng.random((count, BITS)) < FLIP, axis=1)
+            archive.add_codes(centres[rng.integers(0, CLUSTERS, count)] ^ noise)
+        archive.compact()
+
+
+def bare_milliseconds(path: Path, tiles: int, seed: int) -> float:
+    """Median of the archive's own search by id, alone."""
+    rng = np.random.default_rng(seed)
+    with Archive(path, "r") as archive:
+        archive.search(1, K)
+        times = []
+        for number in rng.integers(1, tiles, BARE_CALLS).tolist():
+            started = time.perf_counter()
+            archive.search(number, K)
+            times.append(time.perf_counter() - started)
+    return round(float(np.median(times)) * 1000, 3)
+
+
+def serve(path: Path) -> tuple[subprocess.Popen[str], str]:
+    """A running service and its ``host:port``."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", "--archive", str(path), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TERRAHASH_WRITE_TOKEN": TOKEN},
+    )
+    assert process.stderr is not None
+    address = process.stderr.readline().split("http://")[1].split("/")[0]
+    # The log is read away, or the service would wait for it.
+    subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
+    time.sleep(8)
+    return process, address
+
+
+def memory_mib(pid: int) -> int:
+    """Resident memory without mapped files."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"RssAnon:\s+(\d+)", status)
+    return int(found.group(1)) // 1024 if found else 0
+
+
+async def load(
+    address: str, tiles: int, clients: int, seconds: float, adding: bool
+) -> dict[str, object]:
+    """Ask until the time is up."""
+    host, port = address.split(":")
+    end = time.monotonic() + seconds
+    times: list[float] = []
+    searches: list[float] = []
+    errors = added = 0
+    rng = np.random.default_rng(1)
+    wanted = iter(rng.integers(1, tiles, 10_000_000).tolist())
+
+    async def ask(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str
+    ) -> bytes:
+        writer.write(request.encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(re.search(r"content-length: (\d+)", head).group(1))  # type: ignore[union-attr]
+        body = await reader.readexactly(length)
+        return body if " 200 " in head[:20] or " 201 " in head[:20] else b""
+
+    async def client() -> None:
+        nonlocal errors
+        reader, writer = await asyncio.open_connection(host, port)
+        while time.monotonic() < end:
+            path = f"/api/v1/items/{next(wanted)}/similar?k={K}"
+            request = f"GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"
+            started = time.perf_counter()
+            body = await ask(reader, writer, request)
+            times.append(time.perf_counter() - started)
+            found = re.search(rb'"search":([\d.]+)', body)
+            if found is None:
+                errors += 1
+            else:
+                searches.append(float(found.group(1)))
+        writer.close()
+
+    async def adder() -> None:
+        nonlocal added, errors
+        reader, writer = await asyncio.open_connection(host, port)
+        while time.monotonic() < end:
+            items = [{"code": rng.bytes(BITS // 8).hex(), "user_id": f"new-{added}"}]
+            text = json.dumps({"items": items})
+            request = (
+                f"POST /api/v1/items/codes HTTP/1.1\r\nHost: {address}\r\n"
+                f"Authorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(text)}\r\n\r\n{text}"
+            )
+            if await ask(reader, writer, request):
+                added += 1
+            else:
+                errors += 1
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)), *([adder()] if adding else []))
+    return {
+        "requests": len(times),
+        "errors": errors,
+        "added": added,
+        "requests_per_second": round(len(times) / seconds),
+        **{f"ms_p{q}": round(float(np.percentile(times, q)) * 1000, 1) for q in (50, 99)},
+        **{f"search_ms_p{q}": round(float(np.percentile(searches, q)), 3) for q in (50, 99)},
+    }
+
+
+if __name__ == "__main__":
+    main()
