@@ -21,7 +21,7 @@ FROM_NOTHING = {
     "weights": "none",
     "size": 64,
     "mode": "finetune",
-    "epochs": 24,
+    "epochs": 48,
 }
 SHOWN_QUERIES = 4
 SHOWN_ANSWERS = 10
@@ -74,25 +74,25 @@ def demo(
         else {"backbone": DEFAULT_BACKBONE, "weights": weights, "mode": "frozen"}
     )
     with Terminal() as terminal:
-        terminal.note(f"[bold]1 data[/] {data}")
+        terminal.note(f"1 data: {data}")
         dataset = load_dataset(data)
         split = make_split(dataset, seed=seed)
         terminal.note(f"  {len(dataset)} images, {len(dataset.class_names)} classes, 60 % to train")
         start = "pretrained weights" if chosen["mode"] == "frozen" else "no pretrained weights"
-        terminal.note(f"[bold]2 train[/] DHCL, {bits} bits, {start}")
+        terminal.note(f"2 train: DHCL, {bits} bits, {start}")
         encoder = train(
             dataset, split, reporter=terminal, method="dhcl", bits=bits, seed=seed, **chosen
         )
         encoder.save(model)
-        terminal.note(f"[bold]3 index[/] {archive}")
+        terminal.note(f"3 index: {archive}")
         with open_archive(archive, encoder) as opened:
             result = index_images(opened, [dataset.root], folder_labels=True, reporter=terminal)
         rate = result.to_json()["tiles_per_second"]
         terminal.note(f"  {result.added} tiles, {rate:.0f} a second")
-        terminal.note("[bold]4 search[/]")
+        terminal.note("4 search:")
         _search(dataset, split.indices("test").tolist(), archive, grid)
         terminal.note(f"  picture: {grid}")
-        terminal.note("[bold]5 evaluate[/] each test image queries the other test images")
+        terminal.note("5 evaluate: each test image queries the other test images")
         report = evaluate(
             encoder,
             dataset,
