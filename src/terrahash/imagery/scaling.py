@@ -140,7 +140,7 @@ class ToBytes:
         if dtype.kind in "ui" and dtype.itemsize <= MAX_TABLE_BYTES and not self._plain:
             info = np.iinfo(dtype)
             every = np.arange(info.min, info.max + 1, dtype=np.float64)
-            # Negative values index from the end, so the table is turned to begin at zero.
+            # The table is turned to begin at zero, negative values last.
             tables = [np.roll(_linear(every, *pair), info.min) for pair in limits]
             self._tables = tables
 
@@ -152,7 +152,10 @@ class ToBytes:
             if self._plain:
                 out[..., band] = pixels[band]
             elif self._tables is not None:
-                out[..., band] = self._tables[band][pixels[band]]
+                # Read as unsigned, negative values follow the positive ones, as the table has them.
+                # Every index is within the table; clipping is cheaper than checking.
+                indices = pixels[band].view(f"u{pixels.itemsize}")
+                out[..., band] = np.take(self._tables[band], indices, mode="clip")
             else:
                 out[..., band] = _linear(pixels[band].astype(np.float64), *self._limits[band])
         return out
