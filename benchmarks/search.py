@@ -46,7 +46,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 K = 20
 BATCH = 100
 SEED = 0
-# The clusters that engines.md measured on: 1000 centres, bits flipped with this probability.
+# A common model of trained codes: centres, and bits flipped with this probability.
 CLUSTERS, FLIP = 1000, 0.05
 # The numpy path and faiss take long for large sizes: so many single queries each.
 SLOW_QUERIES = 15

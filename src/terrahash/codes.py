@@ -26,7 +26,7 @@ class CodeLayout:
     """The bits of a stored code: ``hash_bits`` learned bits, then ``label_bits`` class bits.
 
     Distance is the number of differing hash bits plus ``label_weight`` for each differing label
-    bit (``methods.md`` §4.2; the published DHCL code amounts to ``label_weight=0.5``).
+    bit (``docs/methods/dhcl.md``; the published DHCL code amounts to ``label_weight=0.5``).
 
     Raises:
         InputError: if the total is outside 8…1024 bits, or the weight is not a positive multiple

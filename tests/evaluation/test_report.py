@@ -13,7 +13,7 @@ from terrahash.errors import InputError, MissingExtraError
 from terrahash.evaluation import plots
 from terrahash.evaluation.report import Report
 
-# What other tools read: design §3.
+# What other tools read: docs/evaluation.md.
 KEYS = {
     "method",
     "variant",

@@ -5,7 +5,7 @@
   the label most).
 - ``random``: the whole is divided, labels or not.
 - ``mhcln``, ``hpsh``: 60 % of each class for training, ``ceil(0.6 n)``, at random; their split
-  files are not published, so this is their rule, not their draw (``methods.md`` §2.5).
+  files are not published, so this is their rule, not their draw (``docs/datasets.md``).
 - ``dhcl``: by file number: UC Merced 00–79 trains and 80–99 tests; elsewhere the first half of
   each class, number ≤ 0.5 n, trains (§4.5).
 - ``ahcl``: 80 % of UC Merced and half of each class elsewhere trains, ``ceil(0.5 n)``, which

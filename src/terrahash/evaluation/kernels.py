@@ -153,7 +153,7 @@ def _expected_sum(
     """``Σ_{t=before+1}^{last} E[r_t·G_t]/t`` inside one group of ties.
 
     The group follows ``before`` ranks; ``G_t`` is the gain gathered up to rank t. With gains of 0
-    and 1 this is the numerator of average precision, methods.md §1.4.
+    and 1 this is the numerator of average precision (``docs/evaluation.md``).
     """
     first = (relevant * gain_before + gain) / size
     step = gain * (relevant - 1) / (size * (size - 1)) if size > 1 else 0.0

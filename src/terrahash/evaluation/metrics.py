@@ -2,7 +2,7 @@
 
 Codes of a few bits tie all the time, and the order of tied items moves mAP by points. Every value
 here is the expectation over all orders of tied items (He, Cakir, Bargal and Sclaroff, CVPR 2018,
-arXiv 1705.08562; methods.md §1.4), so it depends on the codes alone and not on the order in which
+arXiv 1705.08562), so it depends on the codes alone and not on the order in which
 a data set happens to be stored.
 """
 
@@ -295,7 +295,7 @@ def _ideal_dcg(gain_counts: NDArray[np.int64], k: int) -> Floats:
 def _anmrr(
     rank_sums: Floats, relevant: NDArray[np.int64], windows: NDArray[np.int64]
 ) -> float | None:
-    """Average normalised modified retrieval rank (MPEG-7; methods.md §1.4)."""
+    """Average normalised modified retrieval rank (MPEG-7; ``docs/evaluation.md``)."""
     asked = relevant > 0
     if not asked.any():
         return None

@@ -1,4 +1,4 @@
-"""Who asks and who can be found (methods.md §1.2); no protocol compares with another."""
+"""Who asks and who can be found (``docs/evaluation.md``); no protocol compares with another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics of published code that are not what their papers call them (methods.md §1.3).
+"""The metrics of published code that are not what their papers call them .
 
 They are here so that a reader can hold our honest numbers against published ones, each named as
 what it is; nothing is ever chosen by them. All depend on the order in which the data set is stored.
