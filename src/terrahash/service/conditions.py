@@ -75,7 +75,7 @@ def _one_of(column: str, values: Sequence[str]) -> str:
     return f"{column} IN ({quoted})"
 
 
-def filters_of_query(
+async def filters_of_query(
     where: Annotated[str | None, Query(max_length=MAX_LENGTH)] = None,
     label: Annotated[list[_Label] | None, Query(max_length=MAX_LABELS)] = None,
     predicted_label: Annotated[list[_Label] | None, Query(max_length=MAX_LABELS)] = None,

@@ -103,7 +103,8 @@ def _encoder_or_none(archive: Archive) -> Any:
         return None
 
 
-def _service(request: Request) -> Service:
+# Dependencies are coroutines throughout: FastAPI would send plain functions to a thread each.
+async def _service(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 

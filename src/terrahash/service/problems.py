@@ -95,12 +95,12 @@ def install(app: FastAPI) -> None:
     """Make every error of an application a problem."""
 
     @app.exception_handler(TerrahashError)
-    def _terrahash(_request: Request, error: Exception) -> JSONResponse:
+    async def _terrahash(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, TerrahashError)  # noqa: S101 - registered for this class
         return of_error(error).response()
 
     @app.exception_handler(HTTPException)
-    def _http(_request: Request, error: Exception) -> JSONResponse:
+    async def _http(_request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, Problem):
             return error.response()
         assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
@@ -111,7 +111,7 @@ def install(app: FastAPI) -> None:
         return Problem(error.status_code, str(error.detail), remedy, error.headers).response()
 
     @app.exception_handler(RequestValidationError)
-    def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    async def _invalid(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class
         faults = [
             f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'body'}: {fault['msg']}"

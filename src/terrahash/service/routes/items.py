@@ -45,7 +45,7 @@ def _pictures(media_type: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {media_type: {}}}, 304: {"description": "Unchanged"}, **_FAULTS}
 
 
-def _may_write(service: Running, request: Request) -> None:
+async def _may_write(service: Running, request: Request) -> None:
     check_write(request.headers, service.settings)
 
 

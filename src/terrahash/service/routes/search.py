@@ -30,7 +30,7 @@ router = APIRouter(tags=["search"])
 _FAULTS = ProblemDocument.responses(401, 404, 408, 413, 421, 422, 501, 503)
 
 
-def options_of_query(
+async def options_of_query(
     filters: Annotated[Filters, Depends(filters_of_query)],
     k: Annotated[int, Query(ge=1, le=MAX_PAGE, description="Hits on a page.")] = DEFAULT_PAGE,
     offset: Annotated[int, Query(ge=0, le=MAX_HITS, description="Hits to pass over.")] = 0,
