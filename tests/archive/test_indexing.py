@@ -18,8 +18,8 @@ from PIL import Image
 from terrahash.archive import Archive, open_archive
 from terrahash.archive import indexing as indexing_module
 from terrahash.archive.indexing import index_images
-from terrahash.errors import ImageError
-from terrahash.imagery import Length, Tiling, gdal, read_window
+from terrahash.errors import ImageError, MissingExtraError
+from terrahash.imagery import Length, Tiling, gdal, inputs, read_window
 from terrahash.imagery.scaling import Scaling
 from terrahash.progress import Terminal
 from tests.imagery.conftest import pixels_of, write_scene
@@ -411,3 +411,24 @@ def test_a_query_is_read_as_a_tile_is(archive: Archive, tmp_path: Path) -> None:
         archive.search(tmp_path / "nothing.tif")
     with pytest.raises(ImageError):
         archive.search(tmp_path)
+
+
+def test_without_the_extra_for_scenes_pictures_are_indexed(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_scene(tmp_path / "rgb.tif", pixels_of(3, 64, 64, "uint8"), interleave="pixel",
+                       photometric="rgb")  # fmt: skip
+    many = write_scene(tmp_path / "many.tif", pixels_of(13, 64, 64))
+    monkeypatch.setitem(sys.modules, "rasterio", None)
+    inputs._missing.cache_clear()
+    try:
+        report = index_images(archive, [path, many])
+        assert report.added == 1
+        assert [name for name, _ in report.skipped] == [str(many)]
+        assert "known format" in report.skipped[0][1]
+        with pytest.raises(MissingExtraError, match="rasterio"):
+            index_images(archive, [path], tiling=Tiling(Length(32)))
+    finally:
+        inputs._missing.cache_clear()
+    (record,) = records(archive)
+    assert record.bbox is None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.errors import ImageError
+from terrahash.errors import ImageError, MissingExtraError
 from terrahash.imagery.cutting import BlankError, RawTile
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.inputs import Kind, kind_of
@@ -132,11 +132,14 @@ class Tile:
             raise ImageError(f"{self.source.name}: is no file", "name a file")
         try:
             return read_image(self.source.path)
-        except UnknownFormatError:
+        except UnknownFormatError as error:
             if self.source.path.suffix.lower() not in (".tif", ".tiff"):
                 raise
             # Many bands, or types that Pillow does not know.
-            return self._placed()
+            try:
+                return self._placed()
+            except MissingExtraError as missing:
+                raise ImageError(error.message, missing.remedy) from None
 
     def _placed(self) -> NDArray[np.uint8]:
         scene = Scene.open(self.source.name)

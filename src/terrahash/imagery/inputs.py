@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from terrahash.errors import MissingExtraError
 from terrahash.imagery import tiff
 from terrahash.imagery.quiet import quiet
 from terrahash.imagery.reading import FORMATS, MAX_PIXELS
@@ -40,8 +41,13 @@ def kind_of(path: Path, size: int, tiling: Tiling | None) -> Kind:
 
     Raises:
         OSError: if it cannot be read.
+        MissingExtraError: if a tiling is asked for and the extra ``geo`` is not installed. Without
+            a tiling, every file is a picture then.
     """
-    if not _can_read_scenes():
+    missing = _missing()
+    if missing is not None:
+        if tiling is not None:
+            raise MissingExtraError("cutting scenes into tiles", "geo", missing)
         return Kind.PICTURE
     found = tiff.tags(path)
     if found is not None:
@@ -81,5 +87,6 @@ def _sides(path: Path) -> tuple[int, int]:
 
 
 @cache
-def _can_read_scenes() -> bool:
-    return find_spec("rasterio") is not None and find_spec("pyproj") is not None
+def _missing() -> str | None:
+    """The package that reading scenes lacks, if any."""
+    return next((name for name in ("rasterio", "pyproj") if find_spec(name) is None), None)
