@@ -39,6 +39,8 @@ def candidates(names: list[str]) -> Iterator[tuple[str, Method]]:
         kind = METHODS[name]
         yield f"{kind.title} corrected", kind()
         turned = [{switch: value} for switch, value in kind.published_switches.items()]
+        if len(turned) == 1:  # the published variant is the same
+            turned = []
         for numbers in [*turned, *CHOICES.get(name, [])]:
             said = ", ".join(f"{key} = {value}" for key, value in numbers.items())
             yield f"… {said}", dataclasses.replace(kind(), **numbers)
