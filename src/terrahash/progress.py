@@ -73,7 +73,7 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """A line above the bars."""
-        self._progress.console.print(text, highlight=False, markup=False)
+        self._progress.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Move the stage's bar, which appears at its first call."""
