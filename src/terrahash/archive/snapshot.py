@@ -266,7 +266,7 @@ class Snapshot:
                 gathered = True
                 if not len(met.rows):
                     continue
-                chunks.append(segment.codes[met.rows])
+                chunks.append(segment.codes.take(met.rows, axis=0))
                 masks.append(None)
                 origins.append((segment, met.rows))
             else:
