@@ -28,7 +28,7 @@ class LearnedDatabase:
         codes: ``(N, nbytes) uint8`` packed.
         activations: ``(M, bits) float32`` of the training images that stood in for queries.
         targets: ``(M, C) bool`` their classes.
-        ratio: what unlike pairs are drawn to is ``−ratio`` (``methods.md`` §5.2, r).
+        ratio: what unlike pairs are drawn to is ``−ratio`` (``docs/methods/ahcl.md``, r).
     """
 
     digests: NDArray[np.uint8]
@@ -43,7 +43,7 @@ class LearnedDatabase:
         return np.array([known.get(digest, -1) for digest in digests], np.int64)
 
     def assign(self, targets: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        """Codes for labelled items that were not there at training (``methods.md`` §5.5, 8).
+        """Codes for labelled items that were not there at training (``docs/methods/ahcl.md``).
 
         Each is the row that the discrete step gives an item of these labels, ``argmin_v
         Σ_i (u_iᵀv − K·s_i)²``, starting from ``sign(Σ_i s_i u_i)``.
@@ -126,7 +126,7 @@ def linear_term(
     targets: NDArray[np.bool_],
     ratio: float,
 ) -> NDArray[np.float32]:
-    """``(K, n)``, ``−2K·(SᵀU)ᵀ`` with ``S = 1`` for a shared label and ``−ratio`` else (§5.3).
+    """``(K, n)``, ``−2K·(SᵀU)ᵀ`` with ``S = 1`` for a shared label and ``−ratio`` else.
 
     Args:
         activations: ``(m, K)`` of the simulated queries, U.
@@ -148,7 +148,7 @@ def linear_term(
 def sweep(
     codes: NDArray[np.float32], linear: NDArray[np.float32], gram: NDArray[np.float32]
 ) -> int:
-    """One sweep of discrete cyclic coordinate descent over the bits, in place (§5.3).
+    """One sweep of discrete cyclic coordinate descent over the bits, in place.
 
     Minimises ``‖U Vᵀ‖² + ⟨V, Q⟩`` one bit of all codes at a time, each with the bits before it
     already renewed; never increases it. A bit whose coefficient is zero stays as it is.

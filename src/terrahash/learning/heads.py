@@ -34,8 +34,8 @@ class HashHead(nn.Module):
 
     A sigmoid is centred, ``2σ(z) − 1``, so that every encoder's bits are the signs of its
     activations; methods that are written for ``a = σ(z)`` recover it as ``(activation + 1) / 2``.
-    The classifier sees the activations (DHCL, AHCL: ``methods.md`` §4.1, §5.1) or their signs, with
-    the gradient passed straight through (GreedyHash, §10).
+    The classifier sees the activations (DHCL, AHCL) or their signs, with
+    the gradient passed straight through (GreedyHash).
 
     Args:
         in_features: length of the pooled feature vector.

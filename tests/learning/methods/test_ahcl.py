@@ -31,7 +31,7 @@ def started(problem: Problem, method: AHCL | None = None, queries: int = 40) -> 
 
 
 def cost(objective: AHCLObjective, problem: Problem) -> float:
-    """J of the database codes (§5.2)."""
+    """J of the database codes."""
     rows = objective.chosen.nonzero()[:, 0].numpy()
     mine = objective.activations.numpy()[rows].astype(float)
     codes = objective.codes.numpy().T.astype(float)

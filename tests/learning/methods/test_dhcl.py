@@ -36,7 +36,7 @@ def test_published_signs_push_from_the_own_proxy() -> None:
 
 
 def test_proxy_anchor_is_that_of_the_library(balanced: Problem) -> None:
-    """Acceptance test 1 of methods.md §12."""
+    """As pytorch-metric-learning has it."""
     torch.manual_seed(0)
     objective = DHCL(proxy_loss="anchor").objective(balanced)
     rows = torch.randperm(60)[:25]

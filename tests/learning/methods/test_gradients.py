@@ -1,4 +1,4 @@
-"""Gradients of every objective against differences, in float64 (acceptance of methods.md §12)."""
+"""Gradients of every objective against differences, in float64."""
 
 from __future__ import annotations
 

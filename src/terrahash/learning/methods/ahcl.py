@@ -1,4 +1,4 @@
-"""AHCL: asymmetric hashing with a classifier (Song et al. 2022; ``methods.md`` §5).
+"""AHCL: asymmetric hashing with a classifier (Song et al. 2022; ``docs/methods/ahcl.md``).
 
 The network learns codes for queries, and the codes of the labelled database are free ±1 variables,
 found bit by bit in turns with it. ADSH (Jiang and Li 2018) is the same without the classifier.
@@ -47,11 +47,11 @@ class AHCL(Method):
         queries: m, how many images stand in for queries in an iteration; all where there are fewer.
         passes: over the queries in an iteration, 2 (published code).
         scale_quantization: λ grows with the number n of database items, so that
-            ``λ/n`` stays the published 200/505; else λ is 200 whatever n is (§5.5, 5).
+            ``λ/n`` stays the published 200/505; else λ is 200 whatever n is.
         random_start: database codes start as random signs, else as zeros, which leaves the first
-            iteration to the cross-entropy and a pull to zero (§5.5, 2).
+            iteration to the cross-entropy and a pull to zero.
         fresh_activations: the discrete step sees the queries' activations of the network as it is,
-            else those gathered while it was changing, with dropout (§5.5, 4).
+            else those gathered while it was changing, with dropout.
     """
 
     name = "ahcl"
@@ -106,7 +106,7 @@ class ADSH(AHCL):
 
 
 class AHCLObjective(Objective):
-    """``Σ_ij (u_iᵀv_j − K·S_ij)² + λ Σ_i ‖v_i − u_i‖²`` per query and item, + cross-entropy (§5.2).
+    """``Σ_ij (u_iᵀv_j − K·S_ij)² + λ Σ_i ‖v_i − u_i‖²`` per query and item, + cross-entropy.
 
     Buffers: ``codes (K, n)`` the database, ``activations (n, K)`` of the queries, and which images
     are ``chosen (n,)`` as queries.
@@ -159,7 +159,7 @@ class AHCLObjective(Objective):
         return terms
 
     def end_epoch(self, activations: Callable[[Tensor], Tensor]) -> None:
-        """The discrete step: ``Q = −2K·SᵀU − 2λ·Ū``, then a sweep over the bits (§5.3)."""
+        """The discrete step: ``Q = −2K·SᵀU − 2λ·Ū``, then a sweep over the bits."""
         rows = self.chosen.nonzero()[:, 0]
         if self.method.fresh_activations:
             self.activations[rows] = activations(rows).to(self.activations)

@@ -1,4 +1,4 @@
-"""CSQ: central similarity quantisation (Yuan et al. 2020; ``methods.md`` §10)."""
+"""CSQ: central similarity quantisation (Yuan et al. 2020; ``docs/methods/baselines.md``)."""
 
 from __future__ import annotations
 

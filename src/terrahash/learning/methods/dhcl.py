@@ -1,4 +1,4 @@
-"""DHCL: deep hashing with a classifier's label bits (Liu et al. 2022; ``methods.md`` §4).
+"""DHCL: deep hashing with a classifier's label bits (Liu et al. 2022; ``docs/methods/dhcl.md``).
 
 Each class has a learned proxy; samples are drawn to their own proxy and pushed from the others by
 cosine similarity, a classifier reads the class off the activations, and the predicted class in
@@ -36,22 +36,22 @@ class DHCL(Method):
 
     Attributes:
         margin: m of the self-paced proxy loss, 0.25 (published code).
-        scale: γ_s on its exponents; 1 is published, circle loss uses far more (§4.3 c); 4 was
+        scale: γ_s on its exponents; 1 is published, circle loss uses far more; 4 was
             chosen from 1, 2, 4, 8 and 16 on folds of UC Merced's training part.
-        quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½ (§4.3 e).
+        quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½.
         classification: weight of the cross-entropy, 1 (published code).
         dropout: in the head; chosen from 0, 0.3 and 0.5 on the same folds.
-        proxy_loss: ``self_paced`` draws a sample to its own proxy (§4.3 c), ``published`` has the
-            signs that push it away and no scale (§4.3 b), ``anchor`` is Proxy Anchor, which DHCL
-            started from (§4.3 a).
+        proxy_loss: ``self_paced`` draws a sample to its own proxy, ``published`` has the
+            signs that push it away and no scale, ``anchor`` is Proxy Anchor, which DHCL
+            started from.
         anchor_scale, anchor_margin: α = 32 and δ = 0.1 of Proxy Anchor (Kim et al. 2020).
         binarized: what is drawn to ±1: the ``activations``, or as published ``sums`` of
             similarities, which has nothing to do with bits.
-        trained_proxies: the published optimiser never received them (§4.6).
+        trained_proxies: the published optimiser never received them.
         appended_label_bits: label bits come on top of the bits asked for, as published, else they
             are among them.
         label_weight: what a differing label bit counts; ½ is published, where hash bits are ±1 and
-            label bits 0 or 1 (§4.2).
+            label bits 0 or 1.
     """
 
     name = "dhcl"
@@ -108,7 +108,7 @@ class DHCL(Method):
 
 
 class DHCLObjective(Objective):
-    """Self-paced proxy loss + binarisation + cross-entropy (§4.3)."""
+    """Self-paced proxy loss + binarisation + cross-entropy."""
 
     def __init__(self, method: DHCL, problem: Problem) -> None:
         super().__init__()
@@ -141,8 +141,8 @@ def exponents(cosines: Tensor, method: DHCL) -> tuple[Tensor, Tensor]:
     """f and g of samples to proxies, ``(B, C)`` each: what is summed over a proxy's own samples and
     over the others.
 
-    Self-paced (§4.3 c): f = −γ[1+m−c]₊(c−(1−m)), g = γ[c+1+m]₊(c+(1−m)). Published (§4.3 b):
-    f = (1+m−c)(c−(1−m)), g = (c+1+m)(c−(1−m)). Proxy Anchor (§4.3 a): f = −α(c−δ), g = α(c+δ).
+    Self-paced: f = −γ[1+m−c]₊(c−(1−m)), g = γ[c+1+m]₊(c+(1−m)). Published:
+    f = (1+m−c)(c−(1−m)), g = (c+1+m)(c−(1−m)). Proxy Anchor: f = −α(c−δ), g = α(c+δ).
     """
     if method.proxy_loss == "anchor":
         alpha, delta = method.anchor_scale, method.anchor_margin

@@ -1,4 +1,4 @@
-"""DPSH: deep pairwise-supervised hashing (Li et al. 2016; ``methods.md`` §10).
+"""DPSH: deep pairwise-supervised hashing (Li et al. 2016; ``docs/methods/baselines.md``).
 
 Pairs are those of a batch. Common code pairs each batch with a memory of all training images as
 they were last seen; at learning rates that train a head in seconds all batches then flee the same

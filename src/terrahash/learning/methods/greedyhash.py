@@ -1,4 +1,4 @@
-"""GreedyHash: classification on the signs themselves (Su et al. 2018; ``methods.md`` §10)."""
+"""GreedyHash: classification on the signs themselves (Su et al. 2018; ``docs/methods/``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HashNet: hashing by continuation (Cao et al. 2017; ``methods.md`` §10)."""
+"""HashNet: hashing by continuation (Cao et al. 2017; ``docs/methods/baselines.md``)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HPSH: hard-probability sampling hashing (Xue et al. 2020; ``methods.md`` §3).
+"""HPSH: hard-probability sampling hashing (Xue et al. 2020; ``docs/methods/hpsh.md``).
 
 MHCLN's head with a margin loss, negatives drawn by their distance (Wu et al. 2017), and a
 quantisation term, in batches with the same number of images of each class.
@@ -31,7 +31,7 @@ from terrahash.learning.methods.base import (
 )
 from terrahash.learning.methods.mhcln import balance, ones_shares, push, sigmoid_head
 
-# Distances below count as this, negatives beyond are not drawn (§3.3; Wu et al. 2017).
+# Distances below count as this, negatives beyond are not drawn (Wu et al. 2017).
 NEAREST, FARTHEST = 0.5, 1.4
 
 
@@ -45,10 +45,10 @@ class HPSH(Method):
         push: 0.001 over the bits, as MHCLN's.
         balance_weight: 1, as MHCLN's, over the bits of each code.
         quantization: λ_q of ``mean_i Σ_k [ln cosh(|bit − a|)]²``; the published 1/100 of a sum is
-            not transferable (§3.6, 2).
+            not transferable.
         sampling: of negatives. ``distance``: by the inverse of the density of distances on the
             sphere; ``uniform``; ``published``: those probabilities taken for logits, which is
-            nearly uniform and draws the anchor's own class too (§3.6, 1).
+            nearly uniform and draws the anchor's own class too.
         quantized: what the quantisation term is taken of. ``activations``; ``normalized``, the
             normalised embedding, as published, where it can only pull to zero; ``nothing``.
         images_per_class: k in a batch, 5 (published code).
@@ -102,7 +102,7 @@ class HPSH(Method):
 
 
 class HPSHObjective(Objective):
-    """Margin + push + balance + quantisation (§3.4)."""
+    """Margin + push + balance + quantisation."""
 
     def __init__(self, method: HPSH) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def negative_chances(
         return uniform
     bits = embeddings.shape[1]
     distances = (2 - 2 * embeddings @ embeddings.T).clamp(min=0).sqrt().clamp(min=NEAREST)
-    # ln 1/q(d) for the density q of distances on the unit sphere in K dimensions (§3.3).
+    # ln 1/q(d) for the density q of distances on the unit sphere in K dimensions.
     log_weights = (2 - bits) * distances.log() - (bits - 3) / 2 * (1 - distances.square() / 4).log()
     allowed = ~related & (distances < FARTHEST)
     chances = log_weights.masked_fill(~allowed, -math.inf).softmax(dim=1)

@@ -1,4 +1,4 @@
-"""MHCLN, also MiLaN: metric learning for hash codes (Roy et al. 2018, 2020; ``methods.md`` §2).
+"""MHCLN, also MiLaN: metric learning for codes (Roy et al. 2018, 2020; ``docs/methods/mhcln.md``).
 
 Triplets on normalised sigmoid activations, a push of the activations away from one half, and codes
 that are half ones, in batches of two classes.
@@ -38,16 +38,16 @@ class MHCLN(Method):
 
     Attributes:
         margin: α of the triplet loss, 0.2 (published code).
-        push: β, 0.001; divided by the bits, which leaves it almost without effect (§2.6, 3).
+        push: β, 0.001; divided by the bits, which leaves it almost without effect.
         balance_weight: γ, 1.
         balance: what shall be half ones, each ``code`` (published code), or each ``bit`` over the
-            batch (the usual idea, and what the published comment says; §2.6, 2). Over two classes
+            batch (the usual idea, and what the published comment says). Over two classes
             balanced bits make their codes opposites, and retrieval is worse for it.
         triplets: in a batch, 30; where a class is smaller, as many as there are disjoint anchors
             and positives.
         aligned: anchors, positives and negatives are a third of the batch each. Published code cuts
             the batch into thirds also where a class has fewer than 60 images, so that positives are
-            taken for negatives and the other class for positives (§2.3).
+            taken for negatives and the other class for positives.
         passes: an epoch has as many batches as this many passes over the images: a batch shows only
             two classes.
         hidden, dropout: of the head; published are 1024 and 512 without dropout, which fits the
@@ -94,7 +94,7 @@ class MHCLN(Method):
 
 
 class TripletSampler:
-    """Batches of two classes: one for anchors and positives, one for negatives (§2.3).
+    """Batches of two classes: one for anchors and positives, one for negatives.
 
     With label sets the anchors and positives share the drawn class, and each anchor's negative is
     any image that has no label of the anchor's and the positive's.
@@ -147,7 +147,7 @@ class TripletSampler:
 
 
 class MHCLNObjective(Objective):
-    """Triplet + push + balance (§2.2)."""
+    """Triplet + push + balance."""
 
     def __init__(self, method: MHCLN) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ class MHCLNObjective(Objective):
 
 def sigmoid_head(method: Method, problem: Problem) -> HashHead:
     """MHCLN's head: sigmoid, no classifier, weights U(−√3σ, √3σ) with σ² = 4/(fan_in + fan_out),
-    biases zero (§2.1)."""
+    biases zero."""
     head = HashHead(
         problem.in_features,
         problem.layout.hash_bits,
@@ -186,12 +186,12 @@ def sigmoid_head(method: Method, problem: Problem) -> HashHead:
 
 
 def ones_shares(output: HashOutput) -> Tensor:
-    """``(B, K)`` sigmoid activations a in 0…1, as the formulas of §§2 and 3 have them."""
+    """``(B, K)`` sigmoid activations a in 0…1, as the formulas of MHCLN and HPSH have them."""
     return (output.activations + 1) / 2
 
 
 def push(shares: Tensor) -> Tensor:
-    """Mean squared distance of activations from one half: 1/K of §2.2's L_push."""
+    """Mean squared distance of activations from one half: 1/K of L_push."""
     return (shares - 0.5).square().mean()
 
 

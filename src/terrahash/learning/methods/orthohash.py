@@ -1,4 +1,4 @@
-"""OrthoHash: one loss, cosines to fixed codes (Hoe et al. 2021; ``methods.md`` §10)."""
+"""OrthoHash: one loss, cosines to fixed codes (Hoe et al. 2021; ``docs/methods/baselines.md``)."""
 
 from __future__ import annotations
 
