@@ -7,9 +7,9 @@
 - ``mhcln``, ``hpsh``: 60 % of each class for training, ``ceil(0.6 n)``, at random; their split
   files are not published, so this is their rule, not their draw (``docs/datasets.md``).
 - ``dhcl``: by file number: UC Merced 00–79 trains and 80–99 tests; elsewhere the first half of
-  each class, number ≤ 0.5 n, trains (§4.5).
+  each class, number ≤ 0.5 n, trains.
 - ``ahcl``: 80 % of UC Merced and half of each class elsewhere trains, ``ceil(0.5 n)``, which
-  gives the 505 and 500 images of WHU-RS19 (§5.4); the authors' lists name renumbered images, so
+  gives the 505 and 500 images of WHU-RS19; the authors' lists name renumbered images, so
   this is their rule, not their draw, and for UC Merced and AID that of the same first author's
   DHCNN.
 """

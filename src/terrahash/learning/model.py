@@ -12,8 +12,8 @@ class HashNetwork(nn.Module):
 
     In ``frozen`` mode the backbone is left out of training and the network is fed its features.
     BatchNorm statistics of a pretrained backbone stay as they are: batches of a hash objective are
-    small and class-balanced on purpose, which is not what the archive looks like. A backbone without
-    pretraining has none worth keeping and learns them.
+    small and class-balanced on purpose, which is not what the archive looks like. A backbone
+    without pretraining has none worth keeping and learns them.
     """
 
     def __init__(
