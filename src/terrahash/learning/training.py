@@ -353,8 +353,8 @@ def fit_network(
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Run torch on that many threads. A head's matrices are too small to share: on a busy machine two
-    threads took eight times the processor time of one, and they change the last bits.
+    """Run torch on that many threads. A head's matrices are too small to share: on a busy machine
+    two threads took eight times the processor time of one, and they change the last bits.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)
