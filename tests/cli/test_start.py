@@ -77,3 +77,17 @@ def test_version() -> None:
         [sys.executable, "-m", "terrahash", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == f"terrahash {__version__}"
+
+
+@pytest.mark.parametrize("command", [["train", "scenes", "--out", "m"], ["demo", "--out", "d"]])
+def test_training_without_torch_says_what_to_install(command: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['torch'] = None\nfrom terrahash.cli import main\n"
+        f"sys.argv = ['terrahash', *{command!r}]\nmain()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "pip install 'terrahash[train]'" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,5 +1,9 @@
 """Learning to hash. torch lives here and nowhere else."""
 
-from terrahash.learning.training import TrainingOptions, train
+from terrahash.learning.compat import require_torch
+
+require_torch()
+
+from terrahash.learning.training import TrainingOptions, train  # noqa: E402
 
 __all__ = ["TrainingOptions", "train"]

@@ -10,6 +10,18 @@ from terrahash.errors import MissingExtraError
 _library: Any = None
 
 
+def require_torch() -> None:
+    """Check that torch is there, before anything of this package imports it.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("training", "train", error.name or "torch") from None
+
+
 @cache
 def import_timm() -> Any:
     """timm, after making torchvision importable beside a torch build it was not compiled for.
@@ -22,10 +34,9 @@ def import_timm() -> Any:
         MissingExtraError: if torch, torchvision or timm is not installed.
     """
     global _library
-    try:
-        import torch
-    except ImportError as error:
-        raise MissingExtraError("training", "train", error.name or "torch") from None
+    require_torch()
+    import torch
+
     try:
         import torchvision  # noqa: F401
     except RuntimeError as error:
