@@ -72,13 +72,18 @@ def ask(address: str, method: str, path: str, body: Any = None) -> tuple[int, An
         connection.close()
 
 
+def wait_until_ready(client: TestClient) -> None:
+    """A service warms up in the background after its start."""
+    until = time.monotonic() + 60
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_a_damaged_archive_is_unavailable_until_it_is_mended(
     client: TestClient, archive_path: Path
 ) -> None:
-    until = time.monotonic() + 60
-    while client.get("/readyz").status_code != 200:  # it warms up in the background
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_until_ready(client)
     aside = archive_path.with_name("aside")
     archive_path.rename(aside)
     for path in ("/readyz", "/api/v1/items/1/similar", "/api/v1/archive", "/api/v1/facets"):
@@ -124,7 +129,7 @@ def test_an_archive_that_comes_later_is_served(archive_path: Path, tmp_path: Pat
     with TestClient(create_app(Settings(archive=path))) as client:
         assert client.get("/readyz").status_code == 503
         archive_path.rename(path)
-        assert client.get("/readyz").status_code == 200
+        wait_until_ready(client)
 
 
 def test_a_full_disk_is_told_and_loses_nothing(
