@@ -16,9 +16,9 @@ import time
 import numpy as np
 
 from terrahash.codes import CodeLayout, pack
-from terrahash.encoder.network import default_workers
 from terrahash.evaluation.evaluator import evaluate_codes, versions
 from terrahash.evaluation.retrieval import Retrieval
+from terrahash.machine import available_cores
 
 CLASSES, FLIPS, LABEL_BITS, K = 30, 0.12, 5, 20
 
@@ -47,7 +47,7 @@ def main() -> None:
         "images": images,
         "bits": bits,
         "k": K,
-        "threads": default_workers(),
+        "threads": available_cores(),
         "seconds_first": round(seconds[0], 3),
         "seconds_again": round(float(np.median(seconds[1:])), 3),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,

@@ -113,7 +113,7 @@ def own_process(*arguments: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    from terrahash.encoder.network import default_workers
+    from terrahash.machine import available_cores
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["inference", "indexing"])
     parser.add_argument("--source", type=Path)
     options = parser.parse_args()
-    workers = default_workers()
+    workers = available_cores()
     if options.only == "inference":
         print(json.dumps(inference(options.model, workers)))
         return

@@ -8,7 +8,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from terrahash.encoder.network import default_workers
+from terrahash.machine import available_cores
 
 GIBIBYTE = 1024**3
 
@@ -23,4 +23,4 @@ def describe_machine() -> str:
     except OSError:
         processor = platform.processor() or platform.machine()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
-    return f"{processor}, {default_workers()} cores, {memory:.0f} GiB"
+    return f"{processor}, {available_cores()} cores, {memory:.0f} GiB"

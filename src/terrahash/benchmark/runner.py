@@ -16,10 +16,10 @@ from terrahash.benchmark.materials import Materials, data_title, identity, ident
 from terrahash.benchmark.processes import Ended, Listen, Processes
 from terrahash.benchmark.results import Record, Results
 from terrahash.benchmark.specification import Run, Specification
-from terrahash.encoder.network import default_workers
 from terrahash.errors import DatasetError, ImageError, TerrahashError
 from terrahash.learning.features import extract_features
 from terrahash.learning.methods import METHODS, make_method
+from terrahash.machine import available_cores
 from terrahash.progress import Reporter, Silent
 
 LOGS = "logs"
@@ -123,7 +123,7 @@ def plan_benchmark(
 
 def default_jobs(mode: str) -> int:
     """Runs at a time: heads take one thread each, fine-tuning takes all there are."""
-    return default_workers() if mode == "frozen" else 1
+    return available_cores() if mode == "frozen" else 1
 
 
 def run_benchmark(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from terrahash.errors import DatasetError, InputError
 from terrahash.progress import Reporter, Silent
+from terrahash.web import http_opener
 
 TIMEOUT = 30.0  # seconds without a byte before a connection counts as broken
 ATTEMPTS = 5  # in a row without any progress; a download that moves on is never given up
@@ -111,7 +112,7 @@ def _continue(url: str, part: Path, name: str, reporter: Reporter) -> bool:
         headers |= {"Range": f"bytes={have}-", "If-Range": known["validator"]}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 (checked by the caller)
     try:
-        response = _opener().open(request, timeout=TIMEOUT)
+        response = http_opener().open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as refusal:
         if refusal.code == 416:  # nothing is missing, or what is there is of another file
             if known.get("total") == str(have):
@@ -143,22 +144,6 @@ def _continue(url: str, part: Path, name: str, reporter: Reporter) -> bool:
                 reporter.advance(f"fetch {name}", received, max(total, received + 1), "bytes")
         reporter.advance(f"fetch {name}", received, received, "bytes")
         return total == start or received == total
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """HTTP and HTTPS alone: no redirect leads to a file of this machine."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
 
 
 def _start_of(response: http.client.HTTPResponse) -> int:

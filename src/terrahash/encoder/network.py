@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from terrahash.errors import EncoderError, ImageError
 from terrahash.imagery.clock import Clock
 from terrahash.imagery.preprocessing import Preprocessing
 from terrahash.imagery.reading import read_image
+from terrahash.machine import available_cores
 
 Item = TypeVar("Item")
 Outputs = list[NDArray[np.float32]]
@@ -25,11 +25,6 @@ Outputs = list[NDArray[np.float32]]
 IN_FLIGHT_PER_WORKER = 16
 
 LOADING, INFERRING = "decoding", "inferring"
-
-
-def default_workers() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Network:
@@ -86,7 +81,7 @@ class Network:
             Each item with its outputs (batch axis of 1), or with the error that kept it from
             being read.
         """
-        workers = workers or default_workers()
+        workers = workers or available_cores()
         _ = self._session
         spent = clock or Clock()
 

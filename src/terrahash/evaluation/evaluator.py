@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
@@ -25,6 +23,7 @@ from terrahash.evaluation.protocols import arrange
 from terrahash.evaluation.published import published_metrics
 from terrahash.evaluation.report import CodeReport, Report
 from terrahash.evaluation.retrieval import Retrieval
+from terrahash.machine import installed_versions
 
 
 class CanEncode(Interface):
@@ -176,5 +175,4 @@ def check_training(card: Mapping[str, Any], dataset: str, split: Split) -> tuple
 
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
-    packages = ("terrahash", "numpy", "numba", "onnxruntime", "pillow")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return installed_versions("terrahash", "numpy", "numba", "onnxruntime", "pillow")

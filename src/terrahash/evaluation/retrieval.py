@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.codes import CodeLayout, check_codes
-from terrahash.encoder.network import default_workers
 from terrahash.errors import InputError
+from terrahash.machine import available_cores
 
 Result = TypeVar("Result")
 
@@ -157,7 +157,7 @@ class Retrieval:
         # What threads would otherwise compute twice.
         _ = self.query_words, self.gallery_words, self.label_mask, self.own_rows
         _ = self.query_label_words, self.gallery_label_words
-        with ThreadPoolExecutor(default_workers(), thread_name_prefix="evaluate") as pool:
+        with ThreadPoolExecutor(available_cores(), thread_name_prefix="evaluate") as pool:
             return list(pool.map(function, blocks))
 
 

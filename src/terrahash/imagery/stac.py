@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from terrahash.errors import ImageError, MissingExtraError
 from terrahash.imagery.sources import is_remote, path_of
+from terrahash.web import http_opener
 
 # Larger than any page of a catalogue; the documents are held in memory one at a time.
 MAX_DOCUMENT_BYTES = 64 << 20
@@ -209,28 +209,12 @@ def _bounded(content: bytes) -> bytes:
     return content
 
 
-def _opener() -> urllib.request.OpenerDirector:
-    """Opens http and https, and follows redirections to these alone."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
-    ):
-        opener.add_handler(handler())
-    return opener
-
-
 def _fetched(address: str) -> bytes:
     if not address.startswith(("http://", "https://")):
         raise ValueError("STAC documents are read from files, http and https")
     for attempt in range(ATTEMPTS):
         try:
-            with _opener().open(address, timeout=TIMEOUT_SECONDS) as answer:
+            with http_opener().open(address, timeout=TIMEOUT_SECONDS) as answer:
                 return _bounded(answer.read(MAX_DOCUMENT_BYTES + 1))
         except urllib.error.HTTPError as error:
             error.close()

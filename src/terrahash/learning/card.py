@@ -7,6 +7,7 @@ import numpy as np
 from terrahash.codes import CodeLayout, distances
 from terrahash.datasets import Dataset
 from terrahash.encoder import Encoded, Encoder
+from terrahash.evaluation.examples import label_of
 from terrahash.evaluation.pictures import QueryRow, Tile, png, query_grid
 from terrahash.evaluation.trust import precision_by_distance
 from terrahash.learning.validation import validate
@@ -50,18 +51,14 @@ def _picture(encoded: Encoded, held_out: Dataset, layout: CodeLayout) -> bytes:
         answers = tuple(
             Tile(
                 held_out.paths[row],
-                _label(held_out, row),
+                label_of(held_out, row),
                 f"{apart[row]:g} bits",
                 bool((relevant[row] & relevant[query]).any()),
             )
             for row in nearest[:PICTURE_ANSWERS]
         )
-        rows.append(QueryRow(Tile(held_out.paths[query], _label(held_out, query)), answers))
+        rows.append(QueryRow(Tile(held_out.paths[query], label_of(held_out, query)), answers))
     return png(query_grid(rows))
-
-
-def _label(dataset: Dataset, row: int) -> str:
-    return ", ".join(np.array(dataset.class_names)[dataset.targets[row]].tolist())
 
 
 def model_card(encoder: Encoder) -> str:

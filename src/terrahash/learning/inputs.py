@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from terrahash.encoder.network import default_workers
 from terrahash.imagery.preprocessing import Preprocessing
 from terrahash.imagery.reading import read_image
 from terrahash.learning.augment import augment
+from terrahash.machine import available_cores
 
 # Resized images are kept in memory up to this; beyond it they are decoded anew each epoch.
 MEMORY_LIMIT = 4 * 1024**3
@@ -73,7 +73,7 @@ class ImageInputs:
         self._paths = list(paths)
         self._preprocessing = preprocessing
         self._device = device
-        self._pool = ThreadPoolExecutor(default_workers(), thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(available_cores(), thread_name_prefix="decode")
         self._mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self._std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self._pixels: Tensor | None = None

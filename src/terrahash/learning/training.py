@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from terrahash.learning.methods.base import Method, Mode, Problem, Recipe, Varia
 from terrahash.learning.model import ExportedNetwork, HashNetwork
 from terrahash.learning.processes import Processes, joined
 from terrahash.learning.validation import collapse, validate
+from terrahash.machine import installed_versions
 from terrahash.progress import Reporter, Silent
 
 MODES = ("frozen", "finetune")
@@ -377,8 +376,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def versions() -> dict[str, str]:
     """What a result depends on beside data and options."""
-    packages = ("terrahash", "numpy", "torch", "timm", "onnxruntime", "pillow")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+    return installed_versions("terrahash", "numpy", "torch", "timm", "onnxruntime", "pillow")
 
 
 def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:

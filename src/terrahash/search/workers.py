@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 
 from terrahash.errors import InputError
+from terrahash.machine import available_cores
 
 THREADS_VARIABLE = "TERRAHASH_THREADS"
 
@@ -32,9 +33,7 @@ def thread_count() -> int:
                 f"{THREADS_VARIABLE} is '{wanted}'", "set it to a whole number above 0, or unset it"
             )
         return int(wanted)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return available_cores()
 
 
 class Pace:
