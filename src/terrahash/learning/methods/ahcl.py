@@ -6,6 +6,7 @@ found bit by bit in turns with it. ADSH (Jiang and Li 2018) is the same without 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from terrahash.codes import pack
 from terrahash.encoder.learned import LearnedDatabase, linear_term, sweep
-from terrahash.learning.heads import HashHead, HashOutput
+from terrahash.learning.heads import HashOutput
 from terrahash.learning.methods.base import (
     Batch,
     Method,
@@ -56,6 +57,7 @@ class AHCL(Method):
 
     name = "ahcl"
     title = "AHCL"
+    classifies = True
     published_switches = {  # noqa: RUF012
         "scale_quantization": False,
         "random_start": False,
@@ -70,9 +72,10 @@ class AHCL(Method):
     fresh_activations: bool = True
 
     def recipe(self, mode: Mode) -> Recipe:
+        usual = super().recipe(mode)
         if mode == "frozen":
-            return Recipe(epochs=40, batch_size=64, learning_rate=1e-3)
-        return Recipe(epochs=8, batch_size=32, learning_rate=1e-3, backbone_learning_rate=3e-4)
+            return dataclasses.replace(usual, epochs=40, batch_size=64)
+        return dataclasses.replace(usual, epochs=8)
 
     def objective(self, problem: Problem) -> Objective:
         require_classes(problem, self.title)
@@ -93,16 +96,9 @@ class ADSH(AHCL):
 
     name = "adsh"
     title = "ADSH"
+    classifies = False
 
     classification: float = 0.0
-
-    def head(self, problem: Problem) -> HashHead:
-        return HashHead(
-            problem.in_features,
-            problem.layout.hash_bits,
-            hidden=self.hidden,
-            dropout=self.dropout,
-        )
 
 
 class AHCLObjective(Objective):

@@ -15,7 +15,7 @@ from torch.nn import functional
 from terrahash.codes import CodeLayout
 from terrahash.encoder.learned import LearnedDatabase
 from terrahash.errors import DatasetError, InputError
-from terrahash.learning.heads import HashHead, HashOutput
+from terrahash.learning.heads import Activation, HashHead, HashOutput
 
 Variant = Literal["corrected", "published"]
 Mode = Literal["frozen", "finetune"]
@@ -132,15 +132,20 @@ class Method:
     Attributes:
         hidden: widths of the head's hidden layers.
         dropout: before each linear layer of the head.
+        learning_rate: of the head, the peak of one cycle.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     needs_labels: ClassVar[bool] = True
     published_switches: ClassVar[Mapping[str, object]] = {}
+    # What the head has beside its hash layer.
+    activation: ClassVar[Activation] = "tanh"
+    classifies: ClassVar[bool] = False
 
     hidden: tuple[int, ...] = (512,)
     dropout: float = 0.3
+    learning_rate: float = 1e-3
 
     @classmethod
     def published(cls) -> Self:
@@ -175,15 +180,23 @@ class Method:
 
     def recipe(self, mode: Mode) -> Recipe:
         """How the method is optimised in a mode."""
-        raise NotImplementedError
+        if mode == "frozen":
+            return Recipe(epochs=120, batch_size=90, learning_rate=self.learning_rate)
+        return Recipe(
+            epochs=16,
+            batch_size=32,
+            learning_rate=self.learning_rate,
+            backbone_learning_rate=3e-4,
+        )
 
     def head(self, problem: Problem) -> HashHead:
-        """A fresh head: a tanh hash layer with a classifier on it."""
+        """A fresh head."""
         return HashHead(
             problem.in_features,
             problem.layout.hash_bits,
             hidden=self.hidden,
-            classes=problem.classes,
+            classes=problem.classes if self.classifies else 0,
+            activation=self.activation,
             dropout=self.dropout,
         )
 

@@ -7,6 +7,7 @@ binary is part of the code.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -56,6 +57,7 @@ class DHCL(Method):
 
     name = "dhcl"
     title = "DHCL"
+    classifies = True
     published_switches = {  # noqa: RUF012
         "proxy_loss": "published",
         "binarized": "sums",
@@ -91,15 +93,7 @@ class DHCL(Method):
         return CodeLayout(bits - label_bits, label_bits, self.label_weight)
 
     def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=90, learning_rate=1e-3, proxy_learning_rate=1e-2)
-        return Recipe(
-            epochs=16,
-            batch_size=32,
-            learning_rate=1e-3,
-            backbone_learning_rate=3e-4,
-            proxy_learning_rate=1e-2,
-        )
+        return dataclasses.replace(super().recipe(mode), proxy_learning_rate=1e-2)
 
     def objective(self, problem: Problem) -> Objective:
         require_single_labels(problem, self.title)

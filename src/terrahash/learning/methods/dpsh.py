@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from terrahash.learning.heads import HashHead, HashOutput, signs
+from terrahash.learning.heads import HashOutput, signs
 from terrahash.learning.methods.base import (
     Batch,
     Method,
-    Mode,
     Objective,
     Problem,
-    Recipe,
     require_classes,
     shared_labels,
 )
@@ -36,22 +34,9 @@ class DPSH(Method):
 
     name = "dpsh"
     title = "DPSH"
+    activation = "none"
 
     quantization: float = 0.1
-
-    def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=90, learning_rate=1e-3)
-        return Recipe(epochs=16, batch_size=32, learning_rate=1e-3, backbone_learning_rate=3e-4)
-
-    def head(self, problem: Problem) -> HashHead:
-        return HashHead(
-            problem.in_features,
-            problem.layout.hash_bits,
-            hidden=self.hidden,
-            activation="none",
-            dropout=self.dropout,
-        )
 
     def objective(self, problem: Problem) -> Objective:
         require_classes(problem, self.title)

@@ -10,10 +10,8 @@ from terrahash.learning.heads import HashHead, HashOutput
 from terrahash.learning.methods.base import (
     Batch,
     Method,
-    Mode,
     Objective,
     Problem,
-    Recipe,
     classification_loss,
     require_classes,
 )
@@ -31,11 +29,6 @@ class GreedyHash(Method):
     title = "GreedyHash"
 
     quantization: float = 0.1
-
-    def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=90, learning_rate=1e-3)
-        return Recipe(epochs=16, batch_size=32, learning_rate=1e-3, backbone_learning_rate=3e-4)
 
     def head(self, problem: Problem) -> HashHead:
         return HashHead(

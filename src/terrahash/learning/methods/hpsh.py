@@ -6,6 +6,7 @@ quantisation term, in batches with the same number of images of each class.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,9 +71,7 @@ class HPSH(Method):
     images_per_class: int = 5
 
     def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=300, learning_rate=1e-3)
-        return Recipe(epochs=16, batch_size=60, learning_rate=1e-3, backbone_learning_rate=3e-4)
+        return dataclasses.replace(super().recipe(mode), batch_size=300 if mode == "frozen" else 60)
 
     def head(self, problem: Problem) -> HashHead:
         return sigmoid_head(self, problem)

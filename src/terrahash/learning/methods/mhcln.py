@@ -6,6 +6,7 @@ that are half ones, in batches of two classes.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,14 +68,8 @@ class MHCLN(Method):
     passes: int = 5
 
     def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=3 * self.triplets, learning_rate=1e-3)
-        return Recipe(
-            epochs=8,
-            batch_size=3 * self.triplets,
-            learning_rate=1e-3,
-            backbone_learning_rate=3e-4,
-        )
+        usual = dataclasses.replace(super().recipe(mode), batch_size=3 * self.triplets)
+        return usual if mode == "frozen" else dataclasses.replace(usual, epochs=8)
 
     def head(self, problem: Problem) -> HashHead:
         return sigmoid_head(self, problem)

@@ -11,10 +11,8 @@ from terrahash.learning.heads import HashHead, HashOutput
 from terrahash.learning.methods.base import (
     Batch,
     Method,
-    Mode,
     Objective,
     Problem,
-    Recipe,
     require_classes,
     require_single_labels,
 )
@@ -35,11 +33,6 @@ class OrthoHash(Method):
 
     scale: float = 8.0
     margin: float = 0.3
-
-    def recipe(self, mode: Mode) -> Recipe:
-        if mode == "frozen":
-            return Recipe(epochs=120, batch_size=90, learning_rate=1e-3)
-        return Recipe(epochs=16, batch_size=32, learning_rate=1e-3, backbone_learning_rate=3e-4)
 
     def head(self, problem: Problem) -> HashHead:
         return HashHead(

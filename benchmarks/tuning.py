@@ -1,0 +1,185 @@
+"""The same search for every method's numbers, on training images only.
+
+    python benchmarks/tuning.py ucmerced --out docs/methods/tuning.jsonl
+
+The 60 % training part of the split is itself split 60-40: heads are trained on the first part
+(frozen features) and scored by the within-test mAP@20 of the second; test images are not read. Each
+method is tried with the numbers it has and with the same points of a scrambled Sobol sequence, in
+its learning rate, the dropout of its head, and one number of its own. A trial counts as better if
+its lead, over the same queries, is more than twice its standard error. Stopped, it goes on where it
+was; trials of other code or data are kept apart by what is recorded with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import functools
+import json
+import math
+import multiprocessing
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import terrahash
+from terrahash.evaluation import Retrieval, measure
+from terrahash.learning.backbones import load_backbone
+from terrahash.learning.features import extract_features
+from terrahash.learning.inputs import FeatureInputs
+from terrahash.learning.methods import METHODS
+from terrahash.learning.methods.base import Method
+from terrahash.learning.training import TrainingOptions, fit_network, plan_training, versions
+from terrahash.machine import available_cores
+
+# The number of its own that is searched, from an eighth to eight times what it is.
+OWN = {
+    "dhcl": "scale",
+    "mhcln": "margin",
+    "hpsh": "quantization",
+    "ahcl": "classification",
+    "adsh": None,
+    "dpsh": "quantization",
+    "hashnet": "alpha",
+    "greedyhash": "quantization",
+    "csq": "quantization",
+    "orthohash": "scale",
+}
+OWN_FACTOR = 8.0
+LEARNING_RATES = (2e-4, 2e-2)
+DROPOUTS = (0.0, 0.5)
+K = 20
+CLEARLY = 2.0
+
+
+def candidate(name: str, trial: int, seed: int) -> Method:
+    """The method with its own numbers as trial 0, else with those of a point."""
+    method = METHODS[name]()
+    if trial == 0:
+        return method
+    points = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed).draw(trial)
+    rate, dropout, own = points[-1].tolist()
+    low, high = (math.log(bound) for bound in LEARNING_RATES)
+    numbers: dict[str, Any] = {
+        "learning_rate": round(math.exp(low + rate * (high - low)), 6),
+        "dropout": round(DROPOUTS[0] + dropout * (DROPOUTS[1] - DROPOUTS[0]), 2),
+    }
+    if own_name := OWN[name]:
+        middle = getattr(method, own_name)
+        numbers[own_name] = float(f"{middle * OWN_FACTOR ** (2 * own - 1):.3g}")
+    return dataclasses.replace(method, **numbers)
+
+
+@functools.cache
+def fold(data: str, seed: int) -> tuple[terrahash.Dataset, terrahash.Split]:
+    """The training part of the split, and its own split."""
+    whole = terrahash.load_dataset(data)
+    split = terrahash.make_split(whole, train=0.6, seed=seed)
+    part = whole.subset(np.concatenate([split.indices("fit"), split.indices("validation")]))
+    return part, terrahash.make_split(part, train=0.6, seed=seed)
+
+
+@functools.cache
+def features(data: str, seed: int, part: str) -> torch.Tensor:
+    """Backbone features of a part of the fold."""
+    images, split = fold(data, seed)
+    rows = split.indices(part)
+    chosen = images.subset(rows)
+    return torch.as_tensor(extract_features(load_backbone(), chosen.paths, chosen.digests()))
+
+
+def run(data: str, name: str, trial: int, bits: int, seed: int) -> dict[str, Any]:
+    """One trial."""
+    torch.set_num_threads(1)
+    images, split = fold(data, seed)
+    labels = np.asarray(images.labels)
+    method = candidate(name, trial, seed)
+    options = TrainingOptions(method=name, bits=bits, seed=seed, device="cpu")
+    plan = plan_training(images, split, options, numbers=method, backbone=load_backbone())
+    test = split.indices("test")
+    rows = torch.cat([features(data, seed, part) for part in ("fit", "validation", "test")])
+    inputs = FeatureInputs(rows.numpy(), torch.device("cpu"))
+    codes = fit_network(plan, inputs).encode(inputs).codes[-len(test) :]
+    result = measure(Retrieval.within(codes, labels[test], plan.problem.layout), k=K)
+    return {
+        **key(data, name, trial, bits, seed, method),
+        "fold": split.hash,
+        "map_at_k": round(result.map_at_k, 5),
+        "average_precisions": np.round(result.ap_at_k, 4).tolist(),
+        "versions": versions(),
+    }
+
+
+def key(data: str, name: str, trial: int, bits: int, seed: int, method: Method) -> dict[str, Any]:
+    """What a trial is told from others by."""
+    return {
+        "data": data,
+        "method": name,
+        "trial": trial,
+        "bits": bits,
+        "seed": seed,
+        "numbers": json.loads(json.dumps(dataclasses.asdict(method))),
+    }
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """The best trial of each method beside its first, in Markdown."""
+    lines = [
+        "| method | first | best | lead ± its standard error | numbers of the best |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for name in OWN:
+        mine = sorted((r for r in records if r["method"] == name), key=lambda r: r["trial"])
+        if not mine or mine[0]["trial"] != 0:
+            continue
+        first, best = mine[0], max(mine, key=lambda record: record["map_at_k"])
+        leads = np.subtract(best["average_precisions"], first["average_precisions"])
+        error = leads.std() / math.sqrt(len(leads))
+        searched = ("learning_rate", "dropout", OWN[name])
+        numbers = ", ".join(f"{each} {best['numbers'][each]:g}" for each in searched if each)
+        better = leads.mean() > CLEARLY * error
+        lines.append(
+            f"| {METHODS[name].title} | {first['map_at_k']:.3f} | {best['map_at_k']:.3f} "
+            f"| {leads.mean():+.3f} ± {error:.3f}{' **better**' if better else ''} | {numbers} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--methods", nargs="+", default=list(OWN))
+    parser.add_argument("--trials", type=int, default=8, help="beside the numbers there are")
+    parser.add_argument("--bits", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=0)
+    chosen = parser.parse_args()
+    done = [json.loads(line) for line in chosen.out.open()] if chosen.out.exists() else []
+    wanted = [
+        (chosen.data, name, trial, chosen.bits, chosen.seed)
+        for trial in range(chosen.trials + 1)
+        for name in chosen.methods
+    ]
+    keys = [key(*each, candidate(each[1], each[2], chosen.seed)) for each in wanted]
+    found = [{name: record[name] for name in keys[0]} for record in done]
+    missing = [each for each, mine in zip(wanted, keys, strict=True) if mine not in found]
+    for part in ("fit", "validation", "test"):  # once, before several processes want them
+        features(chosen.data, chosen.seed, part)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(available_cores(), context) as pool:
+        for future in concurrent.futures.as_completed(pool.submit(run, *each) for each in missing):
+            record = future.result()
+            with chosen.out.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            done.append(record)
+            print(record["method"], record["trial"], record["map_at_k"], file=sys.stderr)
+    print(table([record for record in done if {n: record[n] for n in keys[0]} in keys]))
+
+
+if __name__ == "__main__":
+    main()
