@@ -224,6 +224,20 @@ def duplicates(
         typer.echo(f"{len(report.unreadable)} tiles could not be read, so not compared", err=True)
 
 
+@app.command("assign-codes")
+def assign(archive: Place, as_json: Json = False) -> None:
+    """Give labelled tiles the codes that training learned for them, or assigns to their labels.
+
+    For encoders of AHCL and ADSH; tiles without a label keep the network's codes.
+    """
+    from terrahash.archive.learned import assign_codes
+    from terrahash.progress import Terminal
+
+    with _open(archive, "a") as opened, Terminal() as terminal:
+        report = assign_codes(opened, reporter=terminal)
+    _tell(as_json, report.to_json())
+
+
 @app.command("map")
 def draw_map(
     archive: Place,

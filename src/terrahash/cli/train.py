@@ -53,6 +53,7 @@ def train(
 
     import_timm()
     from terrahash.learning import train as train_encoder
+    from terrahash.learning.processes import is_first_process
 
     dataset = load_dataset(data)
     chosen = split_from_text(split, dataset, seed=seed)
@@ -72,6 +73,8 @@ def train(
             epochs=epochs,
             device=device,
         )
+    if not is_first_process():
+        return
     encoder.save(out)
     if as_json:
         typer.echo(json.dumps(encoder.card))
