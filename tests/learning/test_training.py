@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from terrahash.datasets import Dataset, Split, load_dataset, make_split
@@ -15,7 +16,10 @@ from terrahash.errors import DatasetError, InputError
 from terrahash.evaluation import evaluate
 from terrahash.evaluation.trust import TrustCurve
 from terrahash.learning import train
+from terrahash.learning.backbones import Backbone
+from terrahash.learning.inputs import ImageInputs
 from terrahash.learning.loop import Epoch, History
+from terrahash.learning.training import TrainingOptions, fit_network, plan_training
 
 from .conftest import BACKBONE, SIZE
 
@@ -93,6 +97,20 @@ def test_finetune_interrupted_goes_on_to_the_same_codes(
     resumed = train(small, small_split, reporter=listening, **options)
     assert listening.epochs == [3]
     assert resumed.fingerprint == whole.fingerprint
+
+
+def test_finetuning_leaves_a_given_backbone_as_it_is(
+    small: Dataset, small_split: Split, backbone: Backbone
+) -> None:
+    before = {name: value.clone() for name, value in backbone.module.state_dict().items()}
+    options = TrainingOptions(**TINY, mode="finetune", epochs=1, device="cpu")
+    plan = plan_training(small, small_split, options, backbone=backbone)
+    inputs = ImageInputs(plan.images.paths, backbone.preprocessing, plan.device)
+    fitted = fit_network(plan, inputs)
+    trained = dict(fitted.network.backbone.state_dict())
+    assert any(not torch.equal(trained[name], value) for name, value in before.items())
+    after = backbone.module.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -299,10 +300,11 @@ def fit_network(
     reporter = reporter or Silent()
     recipe, device = plan.recipe, plan.device
     torch.manual_seed(plan.options.seed)
+    frozen = plan.options.mode == "frozen"
     network = HashNetwork(
-        plan.backbone.module,
+        plan.backbone.module if frozen else copy.deepcopy(plan.backbone.module),
         plan.method.head(plan.problem),
-        frozen=plan.options.mode == "frozen",
+        frozen=frozen,
         pretrained=plan.backbone.pretrained,
     ).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     run = Run(
