@@ -1,11 +1,11 @@
 """The same search for every method's numbers, on training images only.
 
-    python benchmarks/tuning.py ucmerced --out docs/methods/tuning.jsonl
+    python benchmarks/tuning.py ucmerced --out tuning.jsonl
 
 The 60 % training part of the split is itself split 60-40: heads are trained on the first part
 (frozen features) and scored by the within-test mAP@20 of the second; test images are not read. Each
-method is tried with the numbers it has and with the same points of a scrambled Sobol sequence, in
-its learning rate, the dropout of its head, and one number of its own. A trial counts as better if
+method is tried with first numbers and with the same points of a scrambled Sobol sequence, in its
+learning rate, the dropout of its head, and one number of its own. A trial counts as better if
 its lead, over the same queries, is more than twice its standard error. Stopped, it goes on where it
 was; trials of other code or data are kept apart by what is recorded with them.
 """
@@ -36,18 +36,20 @@ from terrahash.learning.methods.base import Method
 from terrahash.learning.training import TrainingOptions, fit_network, plan_training, versions
 from terrahash.machine import available_cores
 
-# The number of its own that is searched, from an eighth to eight times what it is.
-OWN = {
-    "dhcl": "scale",
-    "mhcln": "margin",
-    "hpsh": "quantization",
-    "ahcl": "classification",
+# What every search starts from, whatever the methods' numbers have become by it since.
+FIRST: dict[str, float] = {"learning_rate": 1e-3, "dropout": 0.3}
+# The number of its own that is searched, and its first value; up to eight times more or less.
+OWN: dict[str, tuple[str, float] | None] = {
+    "dhcl": ("scale", 4.0),
+    "mhcln": ("margin", 0.2),
+    "hpsh": ("quantization", 0.1),
+    "ahcl": ("classification", 20.0),
     "adsh": None,
-    "dpsh": "quantization",
-    "hashnet": "alpha",
-    "greedyhash": "quantization",
-    "csq": "quantization",
-    "orthohash": "scale",
+    "dpsh": ("quantization", 0.1),
+    "hashnet": ("alpha", 0.3),
+    "greedyhash": ("quantization", 0.1),
+    "csq": ("quantization", 1e-4),
+    "orthohash": ("scale", 8.0),
 }
 OWN_FACTOR = 8.0
 LEARNING_RATES = (2e-4, 2e-2)
@@ -57,20 +59,17 @@ CLEARLY = 2.0
 
 
 def candidate(name: str, trial: int, seed: int) -> Method:
-    """The method with its own numbers as trial 0, else with those of a point."""
-    method = METHODS[name]()
-    if trial == 0:
-        return method
-    points = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed).draw(trial)
-    rate, dropout, own = points[-1].tolist()
-    low, high = (math.log(bound) for bound in LEARNING_RATES)
-    numbers: dict[str, Any] = {
-        "learning_rate": round(math.exp(low + rate * (high - low)), 6),
-        "dropout": round(DROPOUTS[0] + dropout * (DROPOUTS[1] - DROPOUTS[0]), 2),
-    }
-    if own_name := OWN[name]:
-        middle = getattr(method, own_name)
-        numbers[own_name] = float(f"{middle * OWN_FACTOR ** (2 * own - 1):.3g}")
+    """The method with the first numbers as trial 0, else with those of a point."""
+    method, own = METHODS[name](), OWN[name]
+    numbers: dict[str, Any] = {**FIRST, **({own[0]: own[1]} if own else {})}
+    if trial > 0:
+        points = torch.quasirandom.SobolEngine(3, scramble=True, seed=seed).draw(trial)
+        rate, dropout, factor = points[-1].tolist()
+        low, high = (math.log(bound) for bound in LEARNING_RATES)
+        numbers["learning_rate"] = round(math.exp(low + rate * (high - low)), 6)
+        numbers["dropout"] = round(DROPOUTS[0] + dropout * (DROPOUTS[1] - DROPOUTS[0]), 2)
+        if own:
+            numbers[own[0]] = float(f"{own[1] * OWN_FACTOR ** (2 * factor - 1):.3g}")
     return dataclasses.replace(method, **numbers)
 
 
@@ -139,8 +138,9 @@ def table(records: list[dict[str, Any]]) -> str:
         first, best = mine[0], max(mine, key=lambda record: record["map_at_k"])
         leads = np.subtract(best["average_precisions"], first["average_precisions"])
         error = leads.std() / math.sqrt(len(leads))
-        searched = ("learning_rate", "dropout", OWN[name])
-        numbers = ", ".join(f"{each} {best['numbers'][each]:g}" for each in searched if each)
+        own = OWN[name]
+        searched = [*FIRST, *([own[0]] if own else [])]
+        numbers = ", ".join(f"{each} {best['numbers'][each]:g}" for each in searched)
         better = leads.mean() > CLEARLY * error
         lines.append(
             f"| {METHODS[name].title} | {first['map_at_k']:.3f} | {best['map_at_k']:.3f} "
@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=list(OWN))
-    parser.add_argument("--trials", type=int, default=8, help="beside the numbers there are")
+    parser.add_argument("--trials", type=int, default=16, help="beside the first numbers")
     parser.add_argument("--bits", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()

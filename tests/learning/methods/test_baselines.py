@@ -80,14 +80,14 @@ def test_greedyhash_classifies_signs(balanced: Problem) -> None:
     assert output.logits is not None
     assert head.classifier is not None
     assert output.logits.allclose(head.classifier(signed), atol=1e-6)
-    terms = GreedyHash().objective(balanced)(output, batch_of(balanced, ROWS))
+    terms = GreedyHash(quantization=0.1).objective(balanced)(output, batch_of(balanced, ROWS))
     gap = (output.activations.abs() - 1).abs().pow(3).mean()
     assert terms["quantization"].item() == pytest.approx(0.1 * gap.item(), rel=1e-5)
 
 
 def test_dpsh_is_the_formula(balanced: Problem) -> None:
     values = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
-    terms = DPSH().objective(balanced)(output_of(values), batch_of(balanced, ROWS))
+    terms = DPSH(quantization=0.1).objective(balanced)(output_of(values), batch_of(balanced, ROWS))
     expected = 0.0
     for i in range(4):
         for j in range(4):
@@ -100,7 +100,7 @@ def test_dpsh_is_the_formula(balanced: Problem) -> None:
 
 
 def test_hashnet_steepens_and_weighs_pairs_alike(balanced: Problem) -> None:
-    objective = HashNet().objective(balanced)
+    objective = HashNet(alpha=0.3).objective(balanced)
     objective.begin_epoch(torch.arange(60), 0.5)
     assert float(objective.beta) == pytest.approx(26**0.5)
     raw = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))

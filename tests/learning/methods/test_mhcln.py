@@ -91,7 +91,7 @@ def test_negatives_of_label_sets_share_nothing(label_sets: Problem) -> None:
 def test_a_class_of_one_image_is_refused() -> None:
     problem = make_problem(np.array([0, 0, 0, 1]), classes=2, layout=CodeLayout(16))
     with pytest.raises(DatasetError, match=r"2 images of a class.* class number 1 has 1"):
-        MHCLN().objective(problem)
+        MHCLN(margin=0.2).objective(problem)
 
 
 def test_the_published_head_can_be_had() -> None:

@@ -132,7 +132,8 @@ class Method:
     Attributes:
         hidden: widths of the head's hidden layers.
         dropout: before each linear layer of the head.
-        learning_rate: of the head, the peak of one cycle.
+        learning_rate: of the head on frozen features, the peak of one cycle. The methods' own
+            values, and others that say "searched", come from ``benchmarks/tuning.py``.
     """
 
     name: ClassVar[str]
@@ -185,7 +186,7 @@ class Method:
         return Recipe(
             epochs=16,
             batch_size=32,
-            learning_rate=self.learning_rate,
+            learning_rate=1e-3,
             backbone_learning_rate=3e-4,
         )
 

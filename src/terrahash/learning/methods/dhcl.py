@@ -41,7 +41,6 @@ class DHCL(Method):
             chosen from 1, 2, 4, 8 and 16 on folds of UC Merced's training part.
         quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½.
         classification: weight of the cross-entropy, 1 (published code).
-        dropout: in the head; chosen from 0, 0.3 and 0.5 on the same folds.
         proxy_loss: ``self_paced`` draws a sample to its own proxy, ``published`` has the
             signs that push it away and no scale, ``anchor`` is Proxy Anchor, which DHCL
             started from.
@@ -70,7 +69,7 @@ class DHCL(Method):
     scale: float = 4.0
     quantization: float = 0.5
     classification: float = 1.0
-    dropout: float = 0.3
+    learning_rate: float = 1.8e-3
     proxy_loss: Literal["self_paced", "published", "anchor"] = "self_paced"
     anchor_scale: float = 32.0
     anchor_margin: float = 0.1

@@ -33,6 +33,7 @@ class OrthoHash(Method):
 
     scale: float = 8.0
     margin: float = 0.3
+    learning_rate: float = 1.8e-3
 
     def head(self, problem: Problem) -> HashHead:
         return HashHead(
