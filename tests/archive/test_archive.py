@@ -214,3 +214,28 @@ def test_info_and_json(archive: Archive) -> None:
     assert answer["query"] == "id 2"
     wanted = {"rank", "id", "distance", "score", "label", "source", "bbox", "datetime"}
     assert wanted <= answer["hits"][0].keys()
+
+
+def test_a_user_id_may_come_again_when_no_tile_has_one_any_more(archive: Archive) -> None:
+    codes = random_codes(3)
+    first = archive.add_codes(codes[:2], user_ids=["a", None])
+    archive.delete(ids=first[:1])
+    archive.compact()
+    assert archive.ids_of_user_ids(["a"]) == {}
+    again = archive.add_codes(codes[2:], user_ids=["a"], on_conflict="update")
+    assert archive.ids_of_user_ids(["a"]) == {"a": again[0]}
+
+
+def test_small_segments_are_searched_as_one(archive: Archive) -> None:
+    codes = random_codes(40)
+    for code in codes:
+        archive.add_codes(code[None])
+    archive.delete(ids=[3, 17, 40])
+    ids = np.delete(np.arange(1, 41), [2, 16, 39])
+    snapshot = archive.snapshot()
+    assert len(snapshot.segments) > 5
+    for query in random_codes(5, seed=1):
+        hits = archive.search_codes(query, k=12)[0]
+        found = list(zip(hits.ids.tolist(), hits.distances.tolist(), strict=True))
+        assert found == nearest(codes[ids - 1], ids, query, 12)
+    assert archive.codes([39, 1]).tolist() == codes[[38, 0]].tolist()

@@ -80,6 +80,8 @@ class Needles:
         if name + ".hash" not in segment:
             return
         hashes = segment.array(name + ".hash")
+        if not len(hashes):
+            return
         left = np.searchsorted(hashes, self._hashes)
         found = np.flatnonzero(hashes[np.minimum(left, len(hashes) - 1)] == self._hashes)
         found = found[left[found] < len(hashes)]

@@ -15,6 +15,7 @@ from terrahash.archive.filters import Few, Filter
 from terrahash.archive.hits import Record
 from terrahash.archive.lookup import Needles
 from terrahash.archive.manifest import State
+from terrahash.archive.pieces import Piece, joined
 from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
 from terrahash.archive.segments import Segment
 from terrahash.codes import CodeLayout
@@ -158,19 +159,27 @@ class Snapshot:
             For each segment that holds any: itself, positions within ``ids``, rows.
         """
         out = []
-        for segment in self.segments:
-            first, last = segment.footer.ids
-            possible = np.flatnonzero((ids >= first) & (ids <= last))
-            if not len(possible):
-                continue
-            rows = segment.ids.rows_of(ids[possible])
-            known = rows >= 0
-            alive = self.alive(segment)
-            if alive is not None:
-                known &= alive[np.maximum(rows, 0)]
-            if known.any():
-                out.append((segment, possible[known], rows[known]))
+        for group, firsts in zip(self.groups, self._firsts, strict=True):
+            owner = np.searchsorted(firsts, ids, side="right") - 1
+            for number in np.unique(owner[owner >= 0]).tolist():
+                segment = group[number]
+                possible = np.flatnonzero(owner == number)
+                rows = segment.ids.rows_of(ids[possible])
+                known = rows >= 0
+                alive = self.alive(segment)
+                if alive is not None:
+                    known &= alive[np.maximum(rows, 0)]
+                if known.any():
+                    out.append((segment, possible[known], rows[known]))
         return out
+
+    @cached_property
+    def _firsts(self) -> list[NDArray[np.int64]]:
+        """The smallest id of each segment of each group, ascending."""
+        return [
+            np.array([segment.footer.ids[0] for segment in group], np.int64)
+            for group in self.groups
+        ]
 
     def find(self, name: str, texts: Sequence[str]) -> Iterator[tuple[int, Segment, int]]:
         """(position in texts, segment, row) of every live row whose indexed column is a text."""
@@ -256,36 +265,42 @@ class Snapshot:
         magnitudes: NDArray[np.float32] | None,
         ties: bool,
     ) -> list[Found]:
-        chunks: list[NDArray[np.uint8]] = []
-        masks: list[NDArray[np.bool_] | None] = []
-        origins: list[tuple[Segment, NDArray[np.int64] | None]] = []
-        gathered = False
-        for segment in group:
-            met = self.select(segment, condition)
-            if isinstance(met, Few):
-                gathered = True
-                if not len(met.rows):
-                    continue
-                chunks.append(segment.codes.take(met.rows, axis=0))
-                masks.append(None)
-                origins.append((segment, met.rows))
-            else:
-                chunks.append(segment.codes)
-                masks.append(met)
-                origins.append((segment, None))
+        if condition is None:
+            pieces, gathered = self._whole(group), False
+        else:
+            chosen = [(segment, self.select(segment, condition)) for segment in group]
+            gathered = any(isinstance(met, Few) for _, met in chosen)
+            pieces = [
+                Piece.of(segment, met)
+                for segment, met in chosen
+                if not isinstance(met, Few) or len(met.rows)
+            ]
         matches = search(
-            chunks,
+            [piece.codes for piece in pieces],
             queries,
             self.layout,
             k=k,
             radius=radius,
-            masks=masks,
+            masks=[piece.mask for piece in pieces],
             magnitudes=magnitudes,
             cells=None if gathered else self._cells_of(group),
             ties=ties,
         )
-        starts = np.cumsum([0, *map(len, chunks)])
-        return [_found(match, starts, origins) for match in matches]
+        starts = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
+        return [_found(match, starts, pieces) for match in matches]
+
+    @cached_property
+    def _pieces(self) -> dict[int, list[Piece]]:
+        return {}
+
+    def _whole(self, group: Sequence[Segment]) -> list[Piece]:
+        """What a search without a condition reads of a group."""
+        key = group[0].seq
+        pieces = self._pieces.get(key)
+        if pieces is None:
+            pieces = joined((segment, self.alive(segment)) for segment in group)
+            self._pieces[key] = pieces
+        return pieces
 
 
 def check_found(ids: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
@@ -302,18 +317,12 @@ def check_found(ids: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
         )
 
 
-def _found(
-    match: Matches,
-    starts: NDArray[np.int64],
-    origins: Sequence[tuple[Segment, NDArray[np.int64] | None]],
-) -> Found:
+def _found(match: Matches, starts: NDArray[np.int64], pieces: Sequence[Piece]) -> Found:
     ids = np.empty(len(match.rows), np.int64)
-    chunk = np.searchsorted(starts, match.rows, side="right") - 1
-    for number in np.unique(chunk).tolist():
-        segment, chosen = origins[number]
-        here = np.flatnonzero(chunk == number)
-        rows = match.rows[here] - starts[number]
-        ids[here] = segment.ids.ids_of(rows if chosen is None else chosen[rows])
+    owner = np.searchsorted(starts, match.rows, side="right") - 1
+    for number in np.unique(owner).tolist():
+        here = np.flatnonzero(owner == number)
+        ids[here] = pieces[number].ids_of(match.rows[here] - starts[number])
     return Found(ids, match.distances, match.scores, match.ties, ((match.way, match.share_read),))
 
 
