@@ -15,7 +15,7 @@ def terms_of(shares: torch.Tensor, method: MHCLN | None = None) -> dict[str, flo
     problem = make_problem(
         np.arange(len(shares)) % 2, classes=2, layout=CodeLayout(shares.shape[1])
     )
-    objective = (method or MHCLN(balance="code")).objective(problem)
+    objective = (method or MHCLN(margin=0.2)).objective(problem)
     batch = batch_of(problem, list(range(len(shares))))
     return {name: float(term) for name, term in objective(output_of(2 * shares - 1), batch).items()}
 
