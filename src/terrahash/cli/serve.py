@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -129,7 +130,6 @@ def _demo_archive() -> Path:
     """The archive of the built-in scenes, trained and placed on the map at the first use."""
     from terrahash.archive import open_archive
     from terrahash.cache import cache_folder
-    from terrahash.cli.demo import demo
     from terrahash.service.demo import place
 
     folder = cache_folder() / "serve-demo"
@@ -138,7 +138,14 @@ def _demo_archive() -> Path:
     if not placed.exists():
         # What an interrupted run left is made again.
         shutil.rmtree(folder, ignore_errors=True)
-        demo(out=folder)
+        # In a process of its own: the service would keep what training takes of memory.
+        made = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "terrahash", "demo", "--out", str(folder)],
+            stdout=sys.stderr,
+            check=False,
+        )
+        if made.returncode:
+            raise typer.Exit(made.returncode)
         with open_archive(archive, mode="a") as opened:
             place(opened)
         placed.touch()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from terrahash.archive import Archive, open_archive
 from terrahash.archive.manifest import NAME
 from terrahash.errors import ArchiveError, EncoderError, TerrahashError
+from terrahash.service.mapped import MappedFiles
 from terrahash.service.problems import Problem
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Library:
         self._archive: Archive | None = None
         self._identity: tuple[int, int] | None = None
         self._trust: tuple[Encoder, TrustCurve | None] | None = None
+        self._files = MappedFiles()
 
     def archive(self) -> Archive:
         """The open archive.
@@ -47,7 +49,7 @@ class Library:
                 self._archive = open_archive(self.path, mode="r")
                 self._identity = identity
             try:
-                self._archive.snapshot()
+                self._files.check(self._archive)
             except TerrahashError:
                 self._forget()
                 raise

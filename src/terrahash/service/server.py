@@ -1,20 +1,19 @@
-"""Running the service: one process, until it is told to stop."""
+"""Running the service until it is told to stop."""
 
 from __future__ import annotations
 
 import contextlib
 import resource
 import socket
-import sys
 from collections.abc import Callable
-
-import uvicorn
+from typing import TYPE_CHECKING
 
 from terrahash.errors import InputError
-from terrahash.service.app import build
-from terrahash.service.observing import log_to_stderr
-from terrahash.service.protocol import Connection
 from terrahash.service.settings import Settings
+from terrahash.service.supervising import supervise
+
+if TYPE_CHECKING:
+    import uvicorn
 
 # What was accepted is finished within this time of being told to stop.
 GRACE_SECONDS = 30
@@ -26,7 +25,7 @@ MAX_HEAD = 32 * 1024
 
 
 def run(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Serve until SIGINT or SIGTERM, in a process of its own that is replaced if it crashes.
 
     Args:
         settings: of the service.
@@ -35,17 +34,30 @@ def run(settings: Settings, *, announce: Callable[[str], None] | None = None) ->
     Raises:
         InputError: if the address cannot be listened at.
     """
-    log_to_stderr()
     _raise_file_limit()
     listening = _listen(settings)
     if announce is not None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         announce(f"http://{host}:{listening.getsockname()[1]}/")
-    uvicorn.Server(configured(settings)).run(sockets=[listening])
+
+    def work() -> None:
+        import uvicorn
+
+        from terrahash.service.observing import log_to_stderr
+
+        log_to_stderr()
+        uvicorn.Server(configured(settings)).run(sockets=[listening])
+
+    supervise(listening, work)
 
 
 def configured(settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the application: what it does not bound, :mod:`protocol` does."""
+    import uvicorn
+
+    from terrahash.service.app import build
+    from terrahash.service.protocol import Connection
+
     return uvicorn.Config(
         build(settings),
         http=Connection,
@@ -80,8 +92,6 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _raise_file_limit() -> None:
     """Each connection is an open file, and the usual soft limit is 1024."""
-    if sys.platform == "win32":
-        return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
