@@ -5,8 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
+from terrahash.codes import pack
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.split import Split, make_split
+from terrahash.encoder.learned import LearnedDatabase
 from terrahash.errors import DatasetError, InputError
 from terrahash.evaluation.evaluator import evaluate
 from terrahash.evaluation.examples import find_examples, label_of
@@ -119,3 +121,34 @@ def test_examples_of_label_sets(encoder: PixelEncoder, dataset: Dataset, split: 
     rights = [answer.right for answer in examples.typical[0].answers]
     assert any(rights)
     assert evaluate(encoder, several, split, k=5).metrics.map_at_k_weighted is not None
+
+
+def test_training_images_by_their_learned_codes(
+    encoder: PixelEncoder, dataset: Dataset, split: Split
+) -> None:
+    """With perfect codes for the training images each query finds what it looks like, no more."""
+    assert dataset.labels is not None
+    train = np.sort(split.indices("train"))
+    digests = dataset.subset(train).digests()
+    perfect = np.eye(8)[dataset.labels[train]] > 0
+    table = LearnedDatabase(
+        digests=np.array([list(bytes.fromhex(digest)) for digest in digests], np.uint8),
+        codes=pack(perfect),
+        activations=np.ones((1, 8), np.float32),
+        targets=np.ones((1, 3), bool),
+        ratio=1.0,
+    )
+    network = evaluate(encoder, dataset, split, "test-to-train", 5)
+    learned = evaluate(encoder, dataset, split, "test-to-train", 5, learned=table)
+    assert (network.database, learned.database) == ("network", "learned")
+    assert "learned codes" in learned.setting()
+    test = split.indices("test")
+    looks = encoder.encode_files([dataset.paths[row] for row in test]).codes
+    right = (looks == pack(np.eye(8)[dataset.labels[test]] > 0)).all(axis=1)
+    assert 0 < right.mean() < 1
+    assert learned.map_at_k == pytest.approx(right.mean())
+    with pytest.raises(InputError, match="nothing was learned"):
+        evaluate(encoder, dataset, split, "within-test", 5, learned=table)
+    other = dataclasses.replace(table, digests=table.digests ^ np.uint8(1))
+    with pytest.raises(InputError, match="learned no code for it"):
+        evaluate(encoder, dataset, split, "test-to-train", 5, learned=other)

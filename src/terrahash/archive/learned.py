@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.encoder.learned import LEARNED, LearnedDatabase
-from terrahash.errors import EncoderError
+from terrahash.encoder.learned import learned_database
 from terrahash.imagery.sources import is_remote, path_of
 from terrahash.progress import Reporter, Silent
 
 if TYPE_CHECKING:
     from terrahash.archive.archive import Archive
     from terrahash.archive.hits import Record
-    from terrahash.encoder import Encoder
 
 # Tiles that are looked up and stored together.
 BATCH = 4096
@@ -47,21 +45,6 @@ class AssignReport:
     def to_json(self) -> dict[str, int]:
         """A JSON-ready description."""
         return asdict(self)
-
-
-def learned_database(encoder: Encoder) -> LearnedDatabase:
-    """The codes that an encoder's training learned for the labelled images themselves.
-
-    Raises:
-        EncoderError: if it learned none, or the file is damaged.
-    """
-    stored = encoder.files.get(LEARNED)
-    if stored is None:
-        raise EncoderError(
-            f"the encoder's method, {encoder.card.get('method')}, learned no codes for images",
-            "train with --method ahcl or adsh, and index with that encoder",
-        )
-    return LearnedDatabase.from_bytes(stored)
 
 
 def assign_codes(archive: Archive, *, reporter: Reporter | None = None) -> AssignReport:

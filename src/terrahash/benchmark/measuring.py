@@ -20,6 +20,7 @@ from terrahash.benchmark.specification import NAMED_WEIGHTS, Run
 from terrahash.encoder import Encoded, Encoder
 from terrahash.encoder.learned import LEARNED, LearnedDatabase
 from terrahash.errors import EncoderError
+from terrahash.evaluation.databases import with_learned_codes
 from terrahash.evaluation.evaluator import evaluate_codes
 from terrahash.evaluation.evaluator import versions as evaluation_versions
 from terrahash.evaluation.protocols import arrange
@@ -169,14 +170,12 @@ def databases(
     codes that the method learned for them, or assigned to those held out for validation by their
     labels; where the database holds no training image there is nothing learned.
     """
-    yield "network", trained.encoded.codes
+    codes = trained.encoded.codes
+    yield "network", codes
     if trained.learned is None or protocol == "within-test":
         return
-    codes = trained.encoded.codes.copy()
-    train = plan.split.indices("train")
-    digests = plan.dataset.digests()
-    codes[train] = trained.learned.codes[trained.learned.rows([digests[row] for row in train])]
-    yield "learned", codes
+    rows = np.arange(len(codes))
+    yield "learned", with_learned_codes(codes, rows, trained.learned, plan.dataset, plan.split)
 
 
 def evaluate(

@@ -35,6 +35,13 @@ class Protocol(StrEnum):
     TEST_TO_ALL = "test-to-all"
 
 
+class Database(StrEnum):
+    """By which codes the training images are found."""
+
+    NETWORK = "network"
+    LEARNED = "learned"
+
+
 def evaluate(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A known name, 'scenes', or a folder of classes.")
@@ -43,6 +50,13 @@ def evaluate(
     protocol: Annotated[
         Protocol, typer.Option(help="Which images are queries and which can be found.")
     ] = Protocol.WITHIN_TEST,
+    database: Annotated[
+        Database,
+        typer.Option(
+            help="network: all images by the network's codes; learned: training images by the "
+            "codes that AHCL or ADSH learned for them."
+        ),
+    ] = Database.NETWORK,
     k: Annotated[int, typer.Option("-k", "--k", help="Cut-off of the metrics at k.")] = 20,
     split: Annotated[
         str | None,
@@ -62,6 +76,7 @@ def evaluate(
     """Measure an encoder on the test images: mAP and more, exact under ties."""
     from terrahash.datasets import load_dataset
     from terrahash.encoder import Encoder
+    from terrahash.encoder.learned import learned_database
     from terrahash.evaluation.evaluator import evaluate as run
 
     encoder = Encoder.load(model)
@@ -75,6 +90,7 @@ def evaluate(
             chosen,
             protocol.value,
             k,
+            learned=learned_database(encoder) if database == Database.LEARNED else None,
             progress=lambda done, total: reporter.advance("encoding", done, total),
         )
     if out is not None:
@@ -161,6 +177,7 @@ def _commands(
     chosen = [] if split is None else ["--split", split]
     chosen += [] if seed is None else ["--seed", str(seed)]
     this = ["terrahash", "evaluate", data, "--model", str(model), "--protocol", report.protocol]
+    this += ["--database", report.database] if report.database != Database.NETWORK else []
     this += ["--k", str(report.metrics.k), *chosen, "--out", str(out)]
     archive = ["--archive", "tiles.terrahash"]
     return [

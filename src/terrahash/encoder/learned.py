@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,9 +15,27 @@ from numpy.typing import NDArray
 from terrahash.codes import pack
 from terrahash.errors import EncoderError, InputError
 
+if TYPE_CHECKING:
+    from terrahash.encoder.encoder import Encoder
+
 LEARNED = "learned_codes.npz"
 # A fixed point comes within a few sweeps; this only bounds the pathological.
 MOST_SWEEPS = 50
+
+
+def learned_database(encoder: Encoder) -> LearnedDatabase:
+    """The codes that an encoder's training learned for the labelled images themselves.
+
+    Raises:
+        EncoderError: if it learned none, or the file is damaged.
+    """
+    stored = encoder.files.get(LEARNED)
+    if stored is None:
+        raise EncoderError(
+            f"the encoder's method, {encoder.card.get('method')}, learned no codes for images",
+            "use an encoder that was trained with --method ahcl or adsh",
+        )
+    return LearnedDatabase.from_bytes(stored)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,10 @@ from terrahash.codes import CodeLayout
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.split import Split
 from terrahash.encoder.encoded import Encoded
+from terrahash.encoder.learned import LearnedDatabase
 from terrahash.errors import DatasetError, InputError
 from terrahash.evaluation.codestats import code_statistics
+from terrahash.evaluation.databases import with_learned_codes
 from terrahash.evaluation.examples import find_examples
 from terrahash.evaluation.metrics import measure
 from terrahash.evaluation.protocols import arrange
@@ -58,6 +60,7 @@ def evaluate(
     protocol: str = "within-test",
     k: int = 20,
     *,
+    learned: LearnedDatabase | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Measure an encoder on the test images of a split.
@@ -69,11 +72,14 @@ def evaluate(
             that it was trained with.
         protocol: ``"within-test"``, ``"test-to-train"`` or ``"test-to-all"``.
         k: cut-off of the metrics at k.
+        learned: find training images by the codes that training learned for them (AHCL, ADSH),
+            see :func:`terrahash.encoder.learned.learned_database`; queries are encoded as ever.
         progress: called with images encoded and images in all.
 
     Raises:
         InputError: if the protocol is unknown, k is beyond the gallery, or the encoder was trained
-            with another split of this data set and so may have seen the test images.
+            with another split of this data set and so may have seen the test images; or if learned
+            codes are asked for and the protocol's gallery has none.
         DatasetError: if the data set has no labels or the split does not fit it.
         ImageError: if an image cannot be read.
     """
@@ -95,9 +101,12 @@ def evaluate(
     seconds_encoding = time.perf_counter() - started
     queries = np.searchsorted(needed, trial.queries)
     gallery = np.searchsorted(needed, trial.gallery)
+    database = encoded.codes[gallery]
+    if learned is not None:
+        database = with_learned_codes(database, trial.gallery, learned, dataset, split)
     retrieval = Retrieval(
         encoded.codes[queries],
-        encoded.codes[gallery],
+        database,
         dataset.labels[trial.queries],
         dataset.labels[trial.gallery],
         encoder.layout,
@@ -126,6 +135,7 @@ def evaluate(
         versions=versions(),
         notes=notes,
         examples=find_examples(retrieval, trial, result.metrics.ap_at_k, magnitudes),
+        database="network" if learned is None else "learned",
     )
 
 

@@ -76,6 +76,8 @@ class Report:
         versions: of what the numbers depend on.
         notes: what a reader must know, such as that the encoder was trained on other data.
         examples: queries and their answers to look at.
+        database: ``network``, or ``learned`` where training images are found by the codes that
+            training learned for them.
     """
 
     method: str | None
@@ -97,6 +99,7 @@ class Report:
     versions: dict[str, str]
     notes: tuple[str, ...]
     examples: Examples
+    database: str = "network"
 
     @property
     def metrics(self) -> Metrics:
@@ -144,6 +147,7 @@ class Report:
         return (
             f"{self.dataset}, split {self.split} seed {self.split_seed} ({self.split_hash}) · "
             f"{self.protocol}: {metrics.n_queries} queries, database of {metrics.n_database}"
+            + (", training images by their learned codes" if self.database == "learned" else "")
         )
 
     def rows(self) -> list[tuple[str, str, float | int | None]]:
