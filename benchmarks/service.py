@@ -5,7 +5,8 @@
 Makes an archive of seeded clustered codes, serves it in a process of its own and asks from another
 (both on the same machine, so that the clients take their share of the processors). Prints one JSON
 object: requests, errors, quantiles of the answer's time, the archive's part of it as the service
-measured it, the same call on the bare archive, and the service's memory before and after.
+measured it, the same call on the bare archive before and after, and the service's memory when it
+was ready and at each tenth of the run: its own (anonymous) and the files that are mapped into it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ K = 20
 CLUSTERS = 4096
 FLIP = 0.06
 BARE_CALLS = 300
+# Looks at the memory during the run, besides the one before it.
+SAMPLES = 10
 SERVE = "from terrahash.cli import main; main()"
 TOKEN = "benchmark-token-0123456789"  # noqa: S105 - of this benchmark
 
@@ -52,14 +55,14 @@ def main() -> None:
         bare = bare_milliseconds(path, chosen.tiles, chosen.seed)
         process, address = serve(path)
         try:
-            before = memory_mib(process.pid)
+            worker = worker_of(process)
             result = asyncio.run(
-                load(address, chosen.tiles, chosen.clients, chosen.seconds, chosen.adding)
+                load(address, chosen.tiles, chosen.clients, chosen.seconds, chosen.adding, worker)
             )
-            after = memory_mib(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+        bare_after = bare_milliseconds(path, chosen.tiles, chosen.seed)
     print(
         json.dumps(
             {
@@ -71,8 +74,7 @@ def main() -> None:
                 "seed": chosen.seed,
                 "adding": chosen.adding,
                 **result,
-                "bare_archive_ms_p50": bare,
-                "memory_mib": [before, after],
+                "bare_archive_ms_p50": [bare, bare_after],
                 "processors": os.cpu_count(),
                 "load_before": round(os.getloadavg()[2], 1),
                 "python": platform.python_version(),
@@ -122,15 +124,24 @@ def serve(path: Path) -> tuple[subprocess.Popen[str], str]:
     return process, address
 
 
-def memory_mib(pid: int) -> int:
-    """Resident memory without mapped files."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+)", status)
-    return int(found.group(1)) // 1024 if found else 0
+def worker_of(process: subprocess.Popen[str]) -> int:
+    """The process that answers, a child of the one that was started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    return int(children.split()[0])
+
+
+def memory_mib(worker: int) -> dict[str, float]:
+    """Resident memory: of the process's own, and of files that are mapped."""
+    status = Path(f"/proc/{worker}/status").read_text()
+    found = {
+        name: re.search(rf"{field}:\s+(\d+)", status)
+        for name, field in (("own", "RssAnon"), ("files", "RssFile"))
+    }
+    return {name: round(int(one.group(1)) / 1024, 1) for name, one in found.items() if one}
 
 
 async def load(
-    address: str, tiles: int, clients: int, seconds: float, adding: bool
+    address: str, tiles: int, clients: int, seconds: float, adding: bool, worker: int
 ) -> dict[str, object]:
     """Ask until the time is up."""
     host, port = address.split(":")
@@ -184,7 +195,16 @@ async def load(
             await asyncio.sleep(0.05)
         writer.close()
 
-    await asyncio.gather(*(client() for _ in range(clients)), *([adder()] if adding else []))
+    memory = [memory_mib(worker)]
+
+    async def watcher() -> None:
+        for _ in range(SAMPLES):
+            await asyncio.sleep(seconds / SAMPLES)
+            memory.append(memory_mib(worker))
+
+    await asyncio.gather(
+        *(client() for _ in range(clients)), *([adder()] if adding else []), watcher()
+    )
     return {
         "requests": len(times),
         "errors": errors,
@@ -192,6 +212,8 @@ async def load(
         "requests_per_second": round(len(times) / seconds),
         **{f"ms_p{q}": round(float(np.percentile(times, q)) * 1000, 1) for q in (50, 99)},
         **{f"search_ms_p{q}": round(float(np.percentile(searches, q)), 3) for q in (50, 99)},
+        "own_memory_mib": [sample["own"] for sample in memory],
+        "mapped_files_mib": [sample["files"] for sample in memory],
     }
 
 

@@ -75,7 +75,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _warm_up(service: Service) -> None:
     try:
-        await service.search.run(service.warm_up)
+        await service.browse.run(service.warm_up)
     except TerrahashError as error:
         # Not the end: the archive may come, and each request looks again.
         _log.warning("the archive cannot be served yet", extra={"reason": error.message})

@@ -47,6 +47,11 @@ class Filters(BaseModel):
         default=None, max_length=40, description="Taken before.", examples=["2025-01-01"]
     )
 
+    @property
+    def empty(self) -> bool:
+        """Whether every tile may be an answer."""
+        return self == Filters()
+
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of the archive's calls.
 

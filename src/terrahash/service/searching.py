@@ -16,7 +16,6 @@ from terrahash.archive.filters import Filter
 from terrahash.archive.snapshot import Found
 from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import InputError
-from terrahash.imagery import read_image
 from terrahash.search.refine import refine
 from terrahash.service.conditions import Filters
 from terrahash.service.problems import Problem
@@ -85,7 +84,7 @@ def of_image(data: bytes, encoder: Encoder, max_pixels: int) -> Question:
         ImageError: if it cannot be read within the limits.
     """
     started = time.perf_counter()
-    encoded = encoder.encode_image(read_image(data, max_pixels=max_pixels))
+    encoded = encoder.encode_image(encoder.read(data, max_pixels=max_pixels))
     label, confidence = None, None
     if encoded.labels is not None and encoded.confidences is not None:
         label = encoder.classes[int(encoded.labels[0])]

@@ -14,7 +14,6 @@ import numpy as np
 from terrahash.archive import open_archive
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import ArchiveError, ImageError
-from terrahash.imagery import read_image
 from terrahash.service.schemas import NewCode
 from terrahash.service.searching import packed_code
 
@@ -70,7 +69,7 @@ class Writer:
         skipped = []
         for upload in uploads:
             try:
-                pixels = read_image(upload.data, max_pixels=self._max_pixels)
+                pixels = encoder.read(upload.data, max_pixels=self._max_pixels)
             except ImageError as error:
                 skipped.append({"name": upload.name, "reason": error.message})
                 continue

@@ -40,7 +40,7 @@ async def archive(service: Running) -> JSONResponse:
             "demo": service.settings.demo,
         }
 
-    return JSONResponse(await service.search.run(work))
+    return JSONResponse(await service.browse.run(work))
 
 
 @api.get("/encoder", response_model=EncoderAbout, responses=_FAULTS)
@@ -52,7 +52,7 @@ async def encoder(service: Running) -> JSONResponse:
         shown = {name: kept.card[name] for name in _SHOWN if name in kept.card}
         return {"fingerprint": kept.fingerprint, "classes": list(kept.classes), **shown}
 
-    return JSONResponse(await service.search.run(work))
+    return JSONResponse(await service.browse.run(work))
 
 
 @api.get("/page")

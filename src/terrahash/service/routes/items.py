@@ -76,14 +76,14 @@ async def items(
             "next_offset": offset + limit if offset + limit < len(ids) and not spread else None,
         }
 
-    return JSONResponse(await service.search.run(work))
+    return JSONResponse(await service.browse.run(work))
 
 
 @router.get("/facets", response_model=Facets, responses=_FAULTS)
 async def facets(service: Running, filters: FiltersOfQuery) -> JSONResponse:
     """Classes, dates and extent of the tiles that meet the filters."""
     return JSONResponse(
-        await service.search.run(lambda: service.facets.count(service.library.archive(), filters))
+        await service.browse.run(lambda: service.facets.count(service.library.archive(), filters))
     )
 
 

@@ -127,7 +127,8 @@ async def _answered(
             snapshot, question(snapshot), options, service.library.trust(archive)
         )
 
-    found = await service.search.run(work)
+    lane = service.search if options.filters.empty else service.browse
+    found = await lane.run(work)
     service.metrics.search_seconds.labels(found["query"]["kind"]).observe(
         found["milliseconds"]["search"] / 1000
     )
