@@ -3,11 +3,11 @@
     python benchmarks/tuning.py ucmerced --out tuning.jsonl
 
 The 60 % training part of the split is itself split 60-40: heads are trained on the first part
-(frozen features) and scored by the within-test mAP@20 of the second; test images are not read. Each
-method is tried with first numbers and with the same points of a scrambled Sobol sequence, in its
-learning rate, the dropout of its head, and one number of its own. A trial counts as better if
-its lead, over the same queries, is more than twice its standard error. Stopped, it goes on where it
-was; trials of other code or data are kept apart by what is recorded with them.
+(frozen features) and scored by the within-test mAP@20 of the second, the mean of two code lengths;
+test images are not read. Each method is tried with first numbers and with the same points of a
+scrambled Sobol sequence, in its learning rate, the dropout of its head, and one number of its own.
+A trial counts as better if its lead, over the same queries, is more than twice its standard error.
+Stopped, it goes on where it was; trials of other data are kept apart by what is recorded with them.
 """
 
 from __future__ import annotations
@@ -131,20 +131,31 @@ def table(records: list[dict[str, Any]]) -> str:
         "| method | first | best | lead ± its standard error | numbers of the best |",
         "| --- | ---: | ---: | ---: | --- |",
     ]
-    for name in OWN:
-        mine = sorted((r for r in records if r["method"] == name), key=lambda r: r["trial"])
-        if not mine or mine[0]["trial"] != 0:
+    for name, own in OWN.items():
+        mine = [record for record in records if record["method"] == name]
+        lengths = {record["bits"] for record in mine}
+        trials = {
+            trial: [record for record in mine if record["trial"] == trial]
+            for trial in {record["trial"] for record in mine}
+        }
+        # A query's average precision is its mean over the code lengths.
+        scores = {
+            trial: np.mean([record["average_precisions"] for record in each], axis=0)
+            for trial, each in trials.items()
+            if len(each) == len(lengths)
+        }
+        if 0 not in scores:
             continue
-        first, best = mine[0], max(mine, key=lambda record: record["map_at_k"])
-        leads = np.subtract(best["average_precisions"], first["average_precisions"])
+        best = max(scores, key=lambda trial: float(scores[trial].mean()))
+        leads = scores[best] - scores[0]
         error = leads.std() / math.sqrt(len(leads))
-        own = OWN[name]
         searched = [*FIRST, *([own[0]] if own else [])]
-        numbers = ", ".join(f"{each} {best['numbers'][each]:g}" for each in searched)
+        found = trials[best][0]["numbers"]
         better = leads.mean() > CLEARLY * error
         lines.append(
-            f"| {METHODS[name].title} | {first['map_at_k']:.3f} | {best['map_at_k']:.3f} "
-            f"| {leads.mean():+.3f} ± {error:.3f}{' **better**' if better else ''} | {numbers} |"
+            f"| {METHODS[name].title} | {scores[0].mean():.3f} | {scores[best].mean():.3f} "
+            f"| {leads.mean():+.3f} ± {error:.3f}{' **better**' if better else ''} "
+            f"| {', '.join(f'{each} {found[each]:g}' for each in searched)} |"
         )
     return "\n".join(lines)
 
@@ -155,13 +166,14 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=list(OWN))
-    parser.add_argument("--trials", type=int, default=16, help="beside the first numbers")
-    parser.add_argument("--bits", type=int, default=32)
+    parser.add_argument("--trials", type=int, default=8, help="beside the first numbers")
+    parser.add_argument("--bits", nargs="+", type=int, default=[16, 32])
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     done = [json.loads(line) for line in chosen.out.open()] if chosen.out.exists() else []
     wanted = [
-        (chosen.data, name, trial, chosen.bits, chosen.seed)
+        (chosen.data, name, trial, bits, chosen.seed)
+        for bits in chosen.bits
         for trial in range(chosen.trials + 1)
         for name in chosen.methods
     ]

@@ -203,7 +203,7 @@ def test_adsh_is_ahcl_without_the_classifier(balanced: Problem) -> None:
 
 
 def test_label_sets_have_a_binary_semantic_term(label_sets: Problem) -> None:
-    objective = started(label_sets)
+    objective = started(label_sets, AHCL(classification=20.0))
     terms = objective(
         output_of(torch.zeros(6, 16), torch.zeros(6, 6)), batch_of(label_sets, [0] * 6)
     )

@@ -57,7 +57,7 @@ def test_csq_draws_label_sets_to_the_majority_of_their_centres(label_sets: Probl
 
 
 def test_orthohash_is_the_formula(balanced: Problem) -> None:
-    objective = OrthoHash().objective(balanced)
+    objective = OrthoHash(scale=8.0).objective(balanced)
     values = torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
     cosines = torch.nn.functional.cosine_similarity(values[:, None], objective.codes[None], dim=2)
     logits = 8 * cosines

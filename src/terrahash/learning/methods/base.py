@@ -132,8 +132,9 @@ class Method:
     Attributes:
         hidden: widths of the head's hidden layers.
         dropout: before each linear layer of the head.
-        learning_rate: of the head on frozen features, the peak of one cycle. The methods' own
-            values, and others that say "searched", come from ``benchmarks/tuning.py``.
+        learning_rate: of the head on frozen features, the peak of one cycle. Methods'
+            own values of it, of the dropout, and what says "searched" come from
+            ``benchmarks/tuning.py``.
     """
 
     name: ClassVar[str]

@@ -33,6 +33,7 @@ class CSQ(Method):
     title = "CSQ"
 
     quantization: float = 1e-4
+    learning_rate: float = 1.8e-3
 
     def objective(self, problem: Problem) -> Objective:
         require_classes(problem, self.title)

@@ -29,16 +29,16 @@ class DPSH(Method):
     """All numbers of DPSH.
 
     Attributes:
-        quantization: η of ``mean (u − sign u)²``, 0.32 (searched).
+        quantization: η of ``mean (u − sign u)²``, 0.44 (searched).
     """
 
     name = "dpsh"
     title = "DPSH"
     activation = "none"
 
-    quantization: float = 0.32
-    dropout: float = 0.15
-    learning_rate: float = 1.4e-3
+    quantization: float = 0.44
+    dropout: float = 0.09
+    learning_rate: float = 3.7e-3
 
     def objective(self, problem: Problem) -> Objective:
         require_classes(problem, self.title)

@@ -24,7 +24,7 @@ class HashNet(Method):
     """All numbers of HashNet.
 
     Attributes:
-        alpha: on the inner products, 0.96 (searched; the authors' is 0.1).
+        alpha: on the inner products, 0.3; the authors' is 0.1.
         steepening: the tanh is ``tanh(βz)`` with ``β = √(1 + steepening · progress)``; 50 takes the
             authors' schedule (0.005 an iteration, power ½) through their 10,000 iterations.
     """
@@ -32,10 +32,8 @@ class HashNet(Method):
     name = "hashnet"
     title = "HashNet"
 
-    alpha: float = 0.96
+    alpha: float = 0.3
     steepening: float = 50.0
-    dropout: float = 0.15
-    learning_rate: float = 1.4e-3
 
     def objective(self, problem: Problem) -> Objective:
         require_classes(problem, self.title)

@@ -45,8 +45,8 @@ class HPSH(Method):
         margin: α_m, 0.3, around the boundary (published code).
         push: 0.001 over the bits, as MHCLN's.
         balance_weight: 1, as MHCLN's, over the bits of each code.
-        quantization: λ_q of ``mean_i Σ_k [ln cosh(|bit − a|)]²``, 0.044 (searched); the published
-            1/100 of a sum is not transferable.
+        quantization: λ_q of ``mean_i Σ_k [ln cosh(|bit − a|)]²``; the published 1/100 of a sum is
+            not transferable.
         sampling: of negatives. ``distance``: by the inverse of the density of distances on the
             sphere; ``uniform``; ``published``: those probabilities taken for logits, which is
             nearly uniform and draws the anchor's own class too.
@@ -65,12 +65,10 @@ class HPSH(Method):
     margin: float = 0.3
     push: float = 0.001
     balance_weight: float = 1.0
-    quantization: float = 0.044
+    quantization: float = 0.1
     sampling: Literal["distance", "uniform", "published"] = "distance"
     quantized: Literal["activations", "normalized", "nothing"] = "activations"
     images_per_class: int = 5
-    dropout: float = 0.17
-    learning_rate: float = 1.1e-2
 
     def recipe(self, mode: Mode) -> Recipe:
         return dataclasses.replace(super().recipe(mode), batch_size=300 if mode == "frozen" else 60)
