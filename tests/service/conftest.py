@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,3 +47,11 @@ def client(archive_path: Path) -> Iterator[TestClient]:
     settings = Settings(archive=archive_path, write_token=WRITE_TOKEN, max_upload_mb=2)
     with TestClient(create_app(settings)) as opened:
         yield opened
+
+
+def wait_until_ready(client: TestClient) -> None:
+    """A service warms up in the background after its start."""
+    until = time.monotonic() + 60
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < until
+        time.sleep(0.05)

@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from terrahash.service.problems import Problem, busy
 
+# Bytes of a request's head; the longest filter takes a quarter of it.
+MAX_HEAD = 32 * 1024
 # Silence within a body after which its sender has gone, seconds.
 MAX_SILENCE = 10.0
 # A body may take this long, and a second more for each of so many bytes that it has.
@@ -46,10 +48,14 @@ class Limits:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on within the bounds."""
-        if scope["type"] != "http" or scope["path"] in _ALWAYS:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        problem = self._objection(scope)
+        problem = _too_long_head(scope)
+        if problem is None and scope["path"] in _ALWAYS:
+            await self._app(scope, receive, send)
+            return
+        problem = problem or self._objection(scope)
         if problem is not None:
             await problem.response()(scope, receive, send)
             return
@@ -100,6 +106,19 @@ class _Body:
         if self._seen > self._most:
             raise _too_long(self._most)
         return message
+
+
+def _too_long_head(scope: Scope) -> Problem | None:
+    """What arrives at once is not bounded by h11, which bounds what it must keep."""
+    head = len(scope["raw_path"]) + len(scope["query_string"])
+    if head + sum(len(name) + len(value) for name, value in scope["headers"]) <= MAX_HEAD:
+        return None
+    return Problem(
+        431,
+        f"the request's head is longer than {MAX_HEAD // 1024} KiB",
+        "send long filters in the body of POST /api/v1/search",
+        {"Connection": "close"},
+    )
 
 
 def _too_long(most: int) -> Problem:

@@ -12,7 +12,7 @@ from threading import Lock
 from PIL import Image
 
 from terrahash.archive import Record
-from terrahash.archive.pixels import tile_image
+from terrahash.archive.pixels import has_thumbnail, tile_image
 from terrahash.errors import ImageError
 from terrahash.imagery.sources import is_remote, path_of
 from terrahash.service.problems import Problem
@@ -125,6 +125,8 @@ def _state(record: Record, remote: bool) -> tuple[int, int]:
         if not stat.S_ISREG(status.st_mode):
             raise OSError
     except (OSError, ValueError):
+        if has_thumbnail(record):
+            return 0, 0
         raise Problem(
             404,
             f"there is no picture of id {record.id} on the service's machine",

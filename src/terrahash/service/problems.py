@@ -25,7 +25,7 @@ MEDIA_TYPE = "application/problem+json"
 # What is wrong with a request is said for this many of its parts.
 SHOWN_FAULTS = 5
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # The first class that fits decides.
 _STATUS: tuple[tuple[type[TerrahashError], int], ...] = (

@@ -21,8 +21,6 @@ GRACE_SECONDS = 30
 KEEP_ALIVE_SECONDS = 15
 # Connections that the system holds while the service is busy.
 BACKLOG = 1024
-# Heads of requests that are longer are refused.
-MAX_HEAD = 32 * 1024
 # A search of 0.1 ms would wait for Python's lock, given up every 5 ms by default, for much longer.
 SWITCH_SECONDS = 0.0005
 
@@ -60,6 +58,7 @@ def configured(settings: Settings) -> uvicorn.Config:
     import uvicorn
 
     from terrahash.service.app import build
+    from terrahash.service.limits import MAX_HEAD
     from terrahash.service.protocol import Connection
 
     return uvicorn.Config(
