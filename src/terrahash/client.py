@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = 60.0
 DEFAULT_K = 20
-# Hits that the service gives out in one answer.
+# Hits that the service gives out in one answer, and for one query.
 PAGE = 1000
+MOST = 10_000
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -80,27 +81,32 @@ class Client:
     def search(
         self,
         query: str | Path | int | NDArray[np.uint8],
-        k: int = DEFAULT_K,
+        k: int | None = DEFAULT_K,
         *,
         radius: float | None = None,
         where: str | None = None,
         bbox: Sequence[float] | None = None,
         after: Any = None,
         before: Any = None,
+        ties: bool = False,
         asymmetric: bool = True,
     ) -> Hits:
         """The tiles that look most like an image or a tile; see :meth:`terrahash.Archive.search`.
 
         Args:
             query: an image file of this machine, an ``(H, W, 3) uint8`` RGB array, or an id.
-            k: how many hits, at most 10,000.
-            radius, where, bbox, after, before, asymmetric: as of a local archive.
+            k, radius, where, bbox, after, before, ties, asymmetric: as of a local archive, but no
+                more than 10,000 hits.
 
         Raises:
             InputError: if an argument is wrong, or there is no such id.
             ImageError: if the image cannot be read.
             ArchiveError: if the service cannot be reached or cannot answer now.
         """
+        if k is None and radius is None:
+            raise InputError("neither k nor radius is given", "say how many hits or how near")
+        if k is not None and not 1 <= k <= MOST:
+            raise InputError(f"k is {k}", f"ask for 1 to {MOST} hits")
         body: bytes | None = None
         name: str | None = None
         if isinstance(query, (int, np.integer)):
@@ -116,17 +122,41 @@ class Client:
             "before": None if before is None else str(before),
             "ranking": "asymmetric" if asymmetric else "plain",
         }
-        given = {key: value for key, value in asked.items() if value is not None}
+        given = {name: value for name, value in asked.items() if value is not None}
         hits: list[dict[str, Any]] = []
-        answer: dict[str, Any] = {}
-        while len(hits) < k:
-            page = {**given, "k": min(PAGE, k - len(hits)), "offset": len(hits)}
-            method = "GET" if body is None else "POST"
-            answer = self._ask(method, f"{path}?{urllib.parse.urlencode(page)}", body)
-            hits += answer["hits"]
-            if answer["next_offset"] is None:
-                break
+        answer = self._pages(path, given, body, hits, MOST if k is None else k)
+        more = answer["next_offset"] is not None
+        if ties and more:
+            missing = answer["ties_at_last_distance"] - sum(
+                _rank(h) == _rank(hits[-1]) for h in hits
+            )
+            if missing:
+                answer = self._pages(path, given, body, hits, min(len(hits) + missing, MOST))
+        if len(hits) == MOST and k != MOST:
+            raise InputError(
+                f"{self.url} gives out no more than {MOST} hits, and there may be more",
+                "narrow the radius or the filters",
+            )
         return _hits(name, hits, answer)
+
+    def _pages(
+        self,
+        path: str,
+        given: dict[str, Any],
+        body: bytes | None,
+        hits: list[dict[str, Any]],
+        wanted: int,
+    ) -> dict[str, Any]:
+        """Append hits until there are as many as wanted, or all; gives the last answer."""
+        while True:
+            page = {**given, "k": min(PAGE, wanted - len(hits)), "offset": len(hits)}
+            method = "GET" if body is None else "POST"
+            answer: dict[str, Any] = self._ask(
+                method, f"{path}?{urllib.parse.urlencode(page)}", body
+            )
+            hits += answer["hits"]
+            if answer["next_offset"] is None or len(hits) >= wanted:
+                return answer
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
@@ -165,6 +195,10 @@ def connect(url: str, token: str | None = None, *, timeout: float = TIMEOUT_SECO
         InputError: if the address is none of HTTP.
     """
     return Client(url, token, timeout=timeout)
+
+
+def _rank(hit: dict[str, Any]) -> tuple[Any, Any]:
+    return hit["score"], hit["distance"]
 
 
 def _encoded(query: str | Path | NDArray[np.uint8]) -> bytes:

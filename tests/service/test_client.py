@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from terrahash.archive import open_archive
+from terrahash import client
+from terrahash.archive import Archive, open_archive
 from terrahash.client import Client, connect
 from terrahash.errors import ArchiveError, ImageError, InputError
-from terrahash.service import Settings
+from terrahash.service import Settings, schemas
 from tests.service.conftest import READ_TOKEN
 from tests.service.live import live
 
@@ -43,6 +46,38 @@ def test_search_is_the_archive_s(remote: Client, made: Path, tiles: Path) -> Non
     assert "rows" in hits._repr_html_()
 
 
+def test_ties_and_radius_are_the_archive_s(
+    remote: Client, made: Path, tiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tiles / "rows" / "rows05.png"
+    monkeypatch.setattr("terrahash.client.PAGE", 7)
+    asked: list[dict[str, Any]] = [
+        {"k": k, "ties": True, "radius": radius} for k in (1, 2, 5, 13, 80) for radius in (None, 3)
+    ]
+    asked += [{"k": None, "radius": 3}, {"k": None, "radius": 0}, {"k": 4, "radius": 2.5}]
+    longer = 0
+    with open_archive(made, mode="r") as local:
+        for options in asked:
+            for query in (5, image):
+                expected = local.search(query, **options)
+                hits = remote.search(query, **options)
+                assert hits.ids.tolist() == expected.ids.tolist(), options
+                assert hits.ties_at_last_distance == expected.ties_at_last_distance, options
+                longer += len(hits.ids) > (options["k"] or 80)
+    assert longer, "nothing tied"
+
+
+def test_the_signature_is_the_archive_s() -> None:
+    ours, theirs = (inspect.signature(kind.search).parameters for kind in (Client, Archive))
+    assert {name: one.default for name, one in ours.items()} == {
+        name: one.default for name, one in theirs.items()
+    }
+
+
+def test_bounds_are_the_service_s() -> None:
+    assert (client.PAGE, client.MOST) == (schemas.MAX_PAGE, schemas.MAX_HITS)
+
+
 def test_many_hits_come_in_pages(remote: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = remote.search(3, 80).ids.tolist()
     monkeypatch.setattr("terrahash.client.PAGE", 11)
@@ -59,6 +94,12 @@ def test_errors_are_the_archive_s(remote: Client, tmp_path: Path) -> None:
         remote.search(tmp_path / "no.png")
     with pytest.raises(InputError, match="uint8"):
         remote.search(np.zeros((4, 4), np.uint8))
+    with pytest.raises(InputError, match="neither"):
+        remote.search(1, None)
+    with pytest.raises(InputError, match="k is 0"):
+        remote.search(1, 0)
+    with pytest.raises(InputError, match="10000"):
+        remote.search(1, 10_001)
     with pytest.raises(InputError, match="token"):
         connect(remote.url).search(1)
     with pytest.raises(InputError, match="address"):
