@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from terrahash.archive import thumbnails
 from terrahash.archive.changes import Ids, Values, addition, deletion, update, whole_ids
 from terrahash.archive.checking import ENCODER, Verification, verify
 from terrahash.archive.conflicts import Conflict
@@ -226,6 +227,8 @@ class Archive:
     def thumbnail(self, number: int, pixels: int = 96, *, remote: bool = True) -> NDArray[np.uint8]:
         """What a tile shows, ``(H, W, 3) uint8`` of at most ``pixels`` a side.
 
+        A kept thumbnail is used where it is large enough, or where the source cannot be read.
+
         Raises:
             InputError: if the id is not in the archive.
             ImageError: if its source cannot be read, or is an address and ``remote`` is False.
@@ -234,6 +237,20 @@ class Archive:
 
         (record,) = self.records([number])
         return tile_image(record, pixels, remote=remote)
+
+    def keeper(self, side: int | None = None) -> thumbnails.Keeper | None:
+        """What keeps the thumbnails of new tiles, or None where none are to be kept.
+
+        Args:
+            side: longest side, pixels, 0 for none; by default as the archive has done so far.
+
+        Raises:
+            InputError: if the side is out of range.
+            ArchiveError: if their file is damaged or cannot be written.
+        """
+        self._store.check_writable()
+        side = thumbnails.side_of(self.path) if side is None else side
+        return thumbnails.Keeper(self.path, side, self._files) if side else None
 
     def codes(self, ids: Ids) -> NDArray[np.uint8]:
         """``(n, nbytes) uint8`` codes of tiles.
@@ -567,6 +584,7 @@ class Archive:
         """
         with self._writing():
             self._store.compact()
+            thumbnails.sweep(self.path, self._store.snapshot(), self._files)
         self.build_cells(progress=progress)
 
     def build_cells(self, *, progress: Callable[[float], None] | None = None) -> bool:

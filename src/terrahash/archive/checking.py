@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from terrahash.archive import celling
+from terrahash.archive import celling, thumbnails
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
@@ -206,6 +206,8 @@ def _check_whole(
         twice = ids[1:][ids[1:] == ids[:-1]]
         if len(twice):
             yield Problem(NAME, f"{len(twice)} ids are there twice, the first is {int(twice[0])}")
+    for text in thumbnails.problems(Path(report.path), snapshot):
+        yield Problem(thumbnails.NAME, text)
 
 
 def _check_encoder(path: Path, fingerprint: str) -> Iterator[Problem]:

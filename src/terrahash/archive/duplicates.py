@@ -148,7 +148,7 @@ def _alike(
     members: list[list[tuple[Record, float, bytes]]] = []
     for record in records:
         try:
-            image = tile_image(record)
+            image = tile_image(record, kept=False)
         except (TerrahashError, OSError):
             unreadable.append(record.id)
             continue

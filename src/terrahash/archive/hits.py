@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Record:
         size: bytes of the source file when it was read.
         mtime: nanoseconds since 1970 of the source's last change when it was read.
         columns: what the user added.
+        archive: folder of the archive that holds it, where it was read there.
     """
 
     id: int
@@ -54,6 +56,7 @@ class Record:
     size: int | None = None
     mtime: int | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    archive: Path | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready description."""

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from terrahash.archive.gathering import Gatherer
 from terrahash.archive.inputs import Source, Tile
+from terrahash.archive.pixels import shown_channels
 from terrahash.archive.stored import (
     BANDS,
     CUT,
@@ -19,6 +21,7 @@ from terrahash.archive.stored import (
     SCENE_TILES,
     stored_source,
 )
+from terrahash.archive.thumbnails import COLUMN, Keeper, encode
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import ImageError
 from terrahash.imagery.clock import Clock
@@ -92,6 +95,7 @@ def index_images(
     cut_all: bool | None = None,
     asset: str | None = None,
     folder_labels: bool = False,
+    thumbnails: int | None = None,
     workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> IndexReport:
@@ -110,6 +114,8 @@ def index_images(
             pixels a side and what is too large for an image. By default True if a tiling is given.
         asset: which asset of STAC items; by default the one that shows the scene to the eye.
         folder_labels: store the name of each image's folder as its label.
+        thumbnails: keep a picture of each tile in the archive, at most so many pixels a side; 0
+            for none. By default as the archive has done so far.
         workers: threads that decode and encode; by default one for each core.
         reporter: is told of the progress.
 
@@ -127,8 +133,13 @@ def index_images(
         clock=clock,
         skip=report.skip,
     )
-    run = _Run(archive, gatherer, report, clock, reporter or Silent())
-    return run(paths, asset, workers)
+    keeper = archive.keeper(thumbnails)
+    try:
+        run = _Run(archive, gatherer, report, clock, reporter or Silent(), keeper)
+        return run(paths, asset, workers)
+    finally:
+        if keeper is not None:
+            keeper.close()
 
 
 class _Run:
@@ -141,8 +152,10 @@ class _Run:
         report: IndexReport,
         clock: Clock,
         reporter: Reporter,
+        keeper: Keeper | None,
     ) -> None:
         self._archive = archive
+        self._keeper = keeper
         self._gatherer = gatherer
         self._report = report
         self._clock = clock
@@ -159,7 +172,7 @@ class _Run:
         started = time.perf_counter()
         done = 0
         stream = self._archive.encoder.stream(
-            self._gatherer.tiles(paths, asset), Tile.load, workers=workers, clock=self._clock
+            self._gatherer.tiles(paths, asset), self._load, workers=workers, clock=self._clock
         )
         for tile, outcome in stream:
             if tile.ends:
@@ -180,6 +193,12 @@ class _Run:
         self._report.unchanged = self._gatherer.unchanged
         self._report.spent = self._clock.seconds
         return self._report
+
+    def _load(self, tile: Tile) -> NDArray[np.uint8]:
+        image = tile.load()
+        if self._keeper is not None:
+            tile.thumbnail = encode(shown_channels(image, tile.shown), self._keeper.side)
+        return image
 
     def _tell(self, done: int, speed: float) -> None:
         now = time.monotonic()
@@ -282,6 +301,10 @@ class _Run:
         }
         if scene_tiles is not None:
             columns[SCENE_TILES] = [None] * (len(tiles) - 1) + [scene_tiles]
+        if self._keeper is not None:
+            columns[COLUMN] = self._keeper.keep([tile.thumbnail for tile in tiles])
+        elif COLUMN in self._archive.snapshot().kinds():
+            columns[COLUMN] = [None] * len(tiles)
         for name in {name for tile in tiles for name in tile.source.columns}:
             columns[name] = [tile.source.columns.get(name) for tile in tiles]
         labels = [tile.source.label for tile in tiles]

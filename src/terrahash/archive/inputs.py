@@ -103,6 +103,7 @@ class Tile:
         raw: of a scene's tile, what was read.
         ends: marks the end of a scene; there is no tile then.
         rendering: of a file that is one tile, known once it was loaded.
+        thumbnail: WebP file that the archive is to keep of it.
     """
 
     source: Source
@@ -113,6 +114,7 @@ class Tile:
     raw: RawTile | None = None
     ends: bool = False
     rendering: Rendering | None = None
+    thumbnail: bytes | None = None
 
     def load(self) -> NDArray[np.uint8]:
         """``(H, W, 3) uint8``; called on a worker thread.

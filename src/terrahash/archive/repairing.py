@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive import celling
+from terrahash.archive import celling, thumbnails
 from terrahash.archive.checking import ENCODER, SEGMENTS, check_manifest, check_segment
 from terrahash.archive.columns import Column
 from terrahash.archive.files import Files, WriterLock, explained
@@ -122,7 +122,22 @@ class _Repairer:
                 manifest.close()
         for wreck in wrecks.values():
             self.files.remove(wreck.path)
+        self._mend_thumbnails()
         return self.report
+
+    def _mend_thumbnails(self) -> None:
+        from terrahash.archive.store import Store
+
+        store = Store(self.path, writable=False, files=self.files)
+        try:
+            found = thumbnails.mend(self.path, store.snapshot(), self.files, self._keep_aside)
+        finally:
+            store.close()
+        if found is not None:
+            kept, lost = found
+            self.report.done.append(f"{thumbnails.NAME} was made anew of its {kept} sound pictures")
+            if lost:
+                self.report.lost.append(f"{lost} thumbnails; their tiles are shown by their files")
 
     # -- the manifest ----------------------------------------------------------------------------
 

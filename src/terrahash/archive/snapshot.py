@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -217,7 +218,9 @@ class Snapshot:
             columns = {name: segment.column(name) for name in segment.footer.columns}
             missing[positions] = False
             for position, row in zip(positions.tolist(), rows.tolist(), strict=True):
-                found[position] = _record(int(ids[position]), row, columns, self.state.columns)
+                found[position] = _record(
+                    int(ids[position]), row, columns, self.state.columns, segment.path.parents[1]
+                )
         check_found(ids, missing)
         return [found[position] for position in range(len(ids))]
 
@@ -364,7 +367,11 @@ def _ranks(distances: NDArray[np.float32], scores: NDArray[np.float32] | None) -
 
 
 def _record(
-    number: int, row: int, columns: Mapping[str, Column | None], user: Mapping[str, str]
+    number: int,
+    row: int,
+    columns: Mapping[str, Column | None],
+    user: Mapping[str, str],
+    archive: Path,
 ) -> Record:
     values: dict[str, Any] = {
         name: column.item(row) for name, column in columns.items() if column is not None
@@ -384,4 +391,5 @@ def _record(
         size=values.get("size"),
         mtime=values.get("mtime"),
         columns={name: values.get(name) for name in user},
+        archive=archive,
     )

@@ -123,7 +123,7 @@ class Store:
     def bytes(self) -> int:
         """Bytes on disk, the encoder left out."""
         folders = (self.path / SEGMENTS, self.path / celling.FOLDER)
-        found = [*self.path.glob(NAME + "*"), *(f for folder in folders for f in folder.glob("*"))]
+        found = [*self.path.glob("*.sqlite*"), *(f for folder in folders for f in folder.glob("*"))]
         return sum(file.stat().st_size for file in found if file.is_file())
 
     def _read_meta(self) -> None:

@@ -69,6 +69,14 @@ def index(
         str | None,
         typer.Option(metavar="NAME", help="Asset of STAC items; default: the visual one."),
     ] = None,
+    thumbnails: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Keep a WebP picture of each tile in the archive, such as 192 pixels a side, for "
+            "when the files are far or gone; 0 for none. Default: as the archive has done so far.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads; by default one for each core.")
     ] = None,
@@ -95,6 +103,7 @@ def index(
             cut_all=tile is not None or gsd is not None,
             asset=asset,
             folder_labels=folder_labels,
+            thumbnails=thumbnails,
             workers=workers,
             reporter=terminal,
         )

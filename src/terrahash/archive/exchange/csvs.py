@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from terrahash.archive.exchange.report import ExchangeReport
 from terrahash.archive.exchange.rows import BATCH, Rows, tables
 from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
+from terrahash.archive.thumbnails import COLUMN
 from terrahash.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ CODE = "code"
 def write(archive: Archive, ids: NDArray[np.int64], target: Path) -> int:
     """Write tiles as CSV with a header; gives how many."""
     snapshot = archive.snapshot()
-    names = list(snapshot.kinds())
+    names = [name for name in snapshot.kinds() if name != COLUMN]
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", CODE, *names])

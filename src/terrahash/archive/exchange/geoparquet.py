@@ -44,7 +44,7 @@ def write(archive: Archive, ids: NDArray[np.int64], target: Path) -> int:
     """Write tiles to a GeoParquet file; gives how many."""
     pa, parquet = _arrow()
     snapshot = archive.snapshot()
-    kinds = archive.info().columns
+    kinds = identity_of(archive).columns
     schema = _schema(pa, archive.layout.nbytes, kinds).with_metadata(
         {
             b"geo": json.dumps(_geo()).encode(),

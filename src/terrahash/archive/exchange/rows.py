@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from terrahash.archive.columns import Column, absent_column
 from terrahash.archive.schema import BUILT_IN
 from terrahash.archive.snapshot import Snapshot
+from terrahash.archive.thumbnails import COLUMN
 from terrahash.archive.writing import Table
 from terrahash.codes import CodeLayout
 from terrahash.errors import ArchiveError
@@ -121,7 +122,7 @@ class Rows:
 
 def identity_of(archive: Archive) -> Identity:
     """What makes the codes of an archive comparable."""
-    columns = archive.snapshot().state.columns
+    columns = {n: k for n, k in archive.snapshot().state.columns.items() if n != COLUMN}
     return Identity(archive.layout, archive.encoder_fingerprint, columns)
 
 
@@ -133,5 +134,6 @@ def tables(snapshot: Snapshot, ids: NDArray[np.int64]) -> Iterator[Table]:
         columns: dict[str, Column] = {
             name: table.columns.get(name) or absent_column(kind, len(table.ids))
             for name, kind in kinds.items()
+            if name != COLUMN
         }
         yield Table(table.ids, table.codes, columns)

@@ -14,6 +14,7 @@ from terrahash.archive.exchange.geoparquet import PREFIX, RESERVED, STAC_VERSION
 from terrahash.archive.exchange.report import ExchangeReport
 from terrahash.archive.exchange.rows import BATCH, Identity, Rows, identity_of
 from terrahash.archive.hits import Record
+from terrahash.archive.thumbnails import COLUMN
 from terrahash.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ def item(record: Record, code: NDArray[np.uint8]) -> dict[str, Any]:
     known = {**record.to_json(), "size": record.size, "mtime": record.mtime}
     properties |= {PREFIX + name: known[name] for name in _TILE if known[name] is not None}
     for name, value in record.columns.items():
+        if name == COLUMN:
+            continue
         properties[f"{PREFIX}column:{name}" if name in RESERVED else name] = value
     geometry = None
     if record.bbox is not None:
