@@ -36,7 +36,7 @@ def test_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERRAHASH_DATA", str(tmp_path))
     fake("aid", tmp_path, 1)
     rows = {row["name"]: row for row in answer("list", "--json")["datasets"]}
-    assert set(rows) == {"scenes", "scenes-sets", *KNOWN}
+    assert set(rows) == {"scenes", "scenes-sets", "scenes-ms", *KNOWN}
     assert rows["aid"]["path"] == str(tmp_path / "AID")
     assert rows["ucmerced"]["path"] is None
     assert rows["scenes"]["classes"] == 16

@@ -29,7 +29,7 @@ class Linear(nn.Module):
 
 def test_export_takes_any_batch_and_agrees(small: Dataset) -> None:
     preprocessing = Preprocessing(32)
-    model = to_onnx(Linear(), 32, ["activations"])
+    model = to_onnx(Linear(), Preprocessing(32), ["activations"])
     network = Network(model, preprocessing)
     for count in (1, 2, 5):
         images = np.random.default_rng(0).normal(size=(count, 3, 32, 32)).astype(np.float32)
@@ -40,6 +40,6 @@ def test_export_takes_any_batch_and_agrees(small: Dataset) -> None:
 
 
 def test_an_export_that_differs_is_refused(small: Dataset) -> None:
-    model = to_onnx(Linear(1.01), 32, ["activations"])
+    model = to_onnx(Linear(1.01), Preprocessing(32), ["activations"])
     with pytest.raises(TrainingError, match="differs"):
         check_export(Linear(), model, Preprocessing(32), small.paths)

@@ -366,7 +366,8 @@ class Archive:
         """The tiles that look most like an image or a tile of the archive.
 
         Args:
-            query: an image file, an ``(H, W, 3) uint8`` RGB array, or the id of a tile.
+            query: an image file, an ``(H, W, 3) uint8`` RGB array (of an encoder of other bands: of
+                these, scaled to 8 bits), or the id of a tile.
             asymmetric: rank an image's hits by its activations (finer than whole bits); a stored
                 tile has none.
             k, radius, where, bbox, after, before, ties: see :meth:`search_codes`.
@@ -388,7 +389,8 @@ class Archive:
                 name = str(query)
                 from terrahash.archive.inputs import query_image
 
-                encoded = self.encoder.encode_image(query_image(query))
+                bands = self.encoder.preprocessing.bands
+                encoded = self.encoder.encode_image(query_image(query, bands))
             codes = encoded.codes
             magnitudes = encoded.magnitudes if asymmetric else None
         return self.search_codes(

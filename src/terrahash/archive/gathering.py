@@ -14,6 +14,7 @@ from terrahash.archive.properties import columns_of
 from terrahash.archive.stored import StoredSource, stored_source
 from terrahash.errors import ImageError, InputError, MissingExtraError
 from terrahash.imagery.ahead import ahead
+from terrahash.imagery.bands import check_choice
 from terrahash.imagery.clock import Clock
 from terrahash.imagery.cutting import read_tiles
 from terrahash.imagery.files import find_images
@@ -61,6 +62,8 @@ class Gatherer:
     ) -> None:
         self._archive = archive
         self._tiling = tiling
+        self._bands = archive.encoder.preprocessing.bands
+        check_choice(tiling.bands, self._bands)
         self._asked = tiling if cut_all else None
         self._folder_labels = folder_labels
         self._clock = clock
@@ -138,7 +141,9 @@ class Gatherer:
             elif state is not None and state[:2] == source.state:
                 self.unchanged += 1
             else:
-                yield Tile(source, state is not None, kind is Kind.PLACED, self._tiling)
+                yield Tile(
+                    source, state is not None, kind is Kind.PLACED, self._tiling, self._bands
+                )
 
     def _is_new(self, source: Source) -> bool:
         """Whether a source comes up for the first time in this run."""
@@ -164,7 +169,7 @@ class Gatherer:
         elif self._archive.source_states([source.name]):
             self.unchanged += 1
         else:
-            yield Tile(source, False, True, self._tiling)
+            yield Tile(source, False, True, self._tiling, self._bands)
 
     def _scene(self, source: Source, scene: Scene | None) -> Iterator[Tile]:
         """The windows of a scene that are not stored yet, and a mark at its end."""
@@ -180,11 +185,11 @@ class Gatherer:
                 return
             windows = grid.windows()
             if stored.windows:
-                rendering = Rendering.recorded(scene, stored.bands, stored.scaling)
+                rendering = Rendering.recorded(scene, stored.bands, stored.scaling, self._bands)
                 present = [tuple(window) in stored.windows for window in windows.tolist()]
                 windows = windows[~np.array(present)]
             else:
-                rendering = Rendering.of(scene, tiling.bands, tiling.scaling)
+                rendering = Rendering.of(scene, tiling.bands, tiling.scaling, self._bands)
             cut = CutScene(rendering, tiling, grid)
             self.present[source.name] = stored
             self.total += len(windows)
@@ -195,7 +200,7 @@ class Gatherer:
                 known = bool(stored.outdated)
                 for row in rows:
                     for raw in row:
-                        yield Tile(source, known, False, tiling, cut, raw)
+                        yield Tile(source, known, False, tiling, self._bands, cut, raw)
                     if source.name in self.abandoned:
                         return
         except (ImageError, InputError, MissingExtraError) as error:

@@ -13,17 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.errors import ImageError, MissingExtraError
+from terrahash.imagery.bands import Bands
 from terrahash.imagery.cutting import BlankError, RawTile
-from terrahash.imagery.gdal import opened
 from terrahash.imagery.inputs import Kind, kind_of
+from terrahash.imagery.raster import read_raster
 from terrahash.imagery.reading import UnknownFormatError, read_image
-from terrahash.imagery.rendering import Rendering, read_part
+from terrahash.imagery.rendering import Rendering
 from terrahash.imagery.scene import Scene
 from terrahash.imagery.sources import source_of
 from terrahash.imagery.tiling import Grid, Tiling
-
-# A file that is one tile is read whole: what this much takes is no tile.
-MAX_TILE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -99,6 +97,7 @@ class Tile:
         known: whether a tile of it is in the archive.
         placed: whether it is a georeferenced file that is one tile.
         tiling: how scenes are cut and bands scaled.
+        bands: what the encoder takes; None for RGB.
         cut: of a scene's tile.
         raw: of a scene's tile, what was read.
         ends: marks the end of a scene; there is no tile then.
@@ -110,6 +109,7 @@ class Tile:
     known: bool = False
     placed: bool = False
     tiling: Tiling = field(default_factory=Tiling)
+    bands: Bands | None = None
     cut: CutScene | None = None
     raw: RawTile | None = None
     ends: bool = False
@@ -117,7 +117,7 @@ class Tile:
     thumbnail: bytes | None = None
 
     def load(self) -> NDArray[np.uint8]:
-        """``(H, W, 3) uint8``; called on a worker thread.
+        """``(H, W, C) uint8``; called on a worker thread.
 
         Raises:
             ImageError: if it cannot be read or is not worth a code.
@@ -128,7 +128,7 @@ class Tile:
             image = self.raw.image(self.cut.rendering, self.cut.grid.shown, self.tiling.min_valid)
             self.raw = RawTile(self.raw.window, (), ())
             return image
-        if self.placed:
+        if self.placed or self.bands is not None:
             return self._placed()
         if self.source.path is None:
             raise ImageError(f"{self.source.name}: is no file", "name a file")
@@ -144,20 +144,16 @@ class Tile:
                 raise ImageError(error.message, missing.remedy) from None
 
     def _placed(self) -> NDArray[np.uint8]:
-        scene = Scene.open(self.source.name)
-        whole = scene.width * scene.height * len(scene.bands) * scene.dtype.itemsize
-        if whole > MAX_TILE_BYTES:
-            raise ImageError(
-                f"{scene.source}: {scene.width} × {scene.height} pixels are no tile",
-                "cut it: terrahash index with --tile",
-            )
-        self.rendering = Rendering.of(scene, self.tiling.bands, self.tiling.scaling)
-        with opened(scene.source) as dataset:
-            raw, mask = read_part(dataset, self.rendering, (0, 0, scene.width, scene.height))
-        image, valid = self.rendering.image(raw, mask)
-        if valid < self.tiling.min_valid or valid == 0:
-            raise BlankError(f"{scene.source}: {valid:.0%} of its pixels are valid", "")
-        return image
+        read = read_raster(
+            self.source.name,
+            bands=self.tiling.bands,
+            scaling=self.tiling.scaling,
+            expected=self.bands,
+        )
+        self.rendering = read.rendering
+        if read.valid < self.tiling.min_valid or read.valid == 0:
+            raise BlankError(f"{self.source.name}: {read.valid:.0%} of its pixels are valid", "")
+        return read.image
 
     @property
     def window(self) -> tuple[int, int, int, int] | None:
@@ -177,11 +173,18 @@ class Tile:
         return self.window
 
 
-def query_image(path: str | Path) -> NDArray[np.uint8]:
+def query_image(path: str | Path, bands: Bands | None = None) -> NDArray[np.uint8]:
     """An image file as it would be indexed as one tile: bands chosen, values scaled.
 
+    Args:
+        path: the file.
+        bands: what the encoder takes; None for RGB.
+
+    Returns:
+        ``(H, W, C) uint8``.
+
     Raises:
-        ImageError: if it cannot be read.
+        ImageError: if it cannot be read or lacks a band.
     """
     path = Path(path)
     try:
@@ -189,4 +192,4 @@ def query_image(path: str | Path) -> NDArray[np.uint8]:
         placed = kind_of(path, source.size or 0, None) is not Kind.PICTURE
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}", "check the path") from None
-    return Tile(source, placed=placed, tiling=Tiling(min_valid=0.0)).load()
+    return Tile(source, placed=placed, tiling=Tiling(min_valid=0.0), bands=bands).load()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from terrahash.datasets import KNOWN, KnownDataset, load_dataset, split_from_text
-from terrahash.datasets.registry import SCENE_SETS, SCENES, find
+from terrahash.datasets.registry import BUILT_IN, SCENE_SETS, SCENES, find
 from terrahash.errors import InputError
 
 app = typer.Typer(
@@ -46,7 +46,7 @@ def list_known(as_json: Json = False) -> None:
     ):
         table.add_column(column, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        here = row["path"] or ("made on first use" if row["name"] in (SCENES, SCENE_SETS) else "–")
+        here = row["path"] or ("made on first use" if row["name"] in BUILT_IN else "–")
         table.add_row(row["name"], str(row["classes"]), f"{row['images']:,}", row["tile"], here)
     Console().print(table)
 
@@ -62,7 +62,7 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Download a known data set from its publisher, resuming where it broke off."""
-    if name in (SCENES, SCENE_SETS):
+    if name in BUILT_IN:
         _tell(as_json, name, load_dataset(name).root)
         return
     known = _known(name)
@@ -186,6 +186,7 @@ def _row(known: KnownDataset) -> dict[str, Any]:
 
 
 def _scenes_rows() -> list[dict[str, Any]]:
+    from terrahash.datasets import scenes_ms
     from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS, scenes_folder
     from terrahash.datasets.scenes.generate import DEFAULT_PER_CLASS, DEFAULT_SIZE
 
@@ -203,7 +204,16 @@ def _scenes_rows() -> list[dict[str, Any]]:
         "citation": "",
     }
     sets = {"name": SCENE_SETS, "classes": len(SCENE_CONTENTS)}
-    return [tiles, tiles | sets | {"title": f"{tiles['title']}, label sets"}]
+    folder = scenes_ms.scenes_ms_folder()
+    bands = {
+        "name": scenes_ms.NAME,
+        "title": "built-in synthetic tiles of four bands",
+        "classes": len(scenes_ms.SCENES_MS_CLASSES),
+        "images": len(scenes_ms.SCENES_MS_CLASSES) * scenes_ms.DEFAULT_PER_CLASS,
+        "tile": f"{scenes_ms.DEFAULT_SIZE}×{scenes_ms.DEFAULT_SIZE}, 4 bands of Sentinel-2, 10 m",
+        "path": str(folder) if folder.is_dir() else None,
+    }
+    return [tiles, tiles | sets | {"title": f"{tiles['title']}, label sets"}, tiles | bands]
 
 
 def _agree(known: KnownDataset, yes: bool) -> None:

@@ -52,7 +52,10 @@ def index(
     ] = None,
     bands: Annotated[
         str | None,
-        typer.Option(metavar="R,G,B", help="Bands by number or name; default: the scene's own."),
+        typer.Option(
+            metavar="R,G,B",
+            help="Bands by number or name, in the encoder's order; default: found by name.",
+        ),
     ] = None,
     scale: Annotated[
         str,

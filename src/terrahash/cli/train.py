@@ -38,6 +38,14 @@ def train(
         ),
     ] = None,
     size: Annotated[int | None, typer.Option(help="Side of the network's input, pixels.")] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|B02,B08,…",
+            help="Bands of the images, by name or number; by default RGB of pictures, and all "
+            "bands of 16-bit and many-banded GeoTIFF.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the method's own number.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the best.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the encoder's card.")] = False,
@@ -70,6 +78,7 @@ def train(
             backbone=backbone,
             weights=weights,
             size=size,
+            bands=tuple(part.strip() for part in bands.split(",")) if bands else None,
             epochs=epochs,
             device=device,
         )

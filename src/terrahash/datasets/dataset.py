@@ -29,6 +29,7 @@ class Dataset:
         labels: ``(N,) int64`` class numbers; or ``(N, C) bool``, the label set of each image; or
             ``None`` for images without labels.
         class_names: the C classes, by number; empty without labels.
+        bands: names of the images' bands in their order, where the files do not say.
 
     Raises:
         DatasetError: if the parts do not fit each other.
@@ -39,6 +40,7 @@ class Dataset:
     files: tuple[str, ...]
     labels: NDArray[Any] | None
     class_names: tuple[str, ...]
+    bands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.files)) != len(self.files):
@@ -125,6 +127,7 @@ class Dataset:
             tuple(self.files[row] for row in rows),
             None if self.labels is None else self.labels[rows],
             self.class_names,
+            self.bands,
         )
         known = self.__dict__.get("_digests")
         if known is not None:

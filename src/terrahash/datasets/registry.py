@@ -20,7 +20,8 @@ from terrahash.datasets.ucmerced import UCMERCED
 from terrahash.datasets.whu_rs19 import WHU_RS19
 from terrahash.errors import DatasetError
 
-SCENES, SCENE_SETS = "scenes", "scenes-sets"
+SCENES, SCENE_SETS, SCENES_MS = "scenes", "scenes-sets", "scenes-ms"
+BUILT_IN = (SCENES, SCENE_SETS, SCENES_MS)
 KNOWN: dict[str, KnownDataset] = {
     known.name: known
     for known in (
@@ -61,8 +62,8 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
 
     A known name is looked for below ``$TERRAHASH_DATA`` and the user's cache, in the folders its
     publisher uses. ``"scenes"``, the built-in synthetic data set, is made on first use and kept in
-    the cache; ``"scenes-sets"`` is the same tiles with label sets. A folder that is called like a
-    known name is given as ``./name``.
+    the cache; ``"scenes-sets"`` is the same tiles with label sets, ``"scenes-ms"`` is tiles of
+    four bands. A folder that is called like a known name is given as ``./name``.
 
     Raises:
         DatasetError: if the data set is not on this machine, or not as it should be.
@@ -76,6 +77,10 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
             from terrahash.datasets.scenes import load_scene_sets
 
             return load_scene_sets()
+        if name_or_folder == SCENES_MS:
+            from terrahash.datasets.scenes_ms import load_scenes_ms
+
+            return load_scenes_ms()
         known = KNOWN.get(name_or_folder.lower())
         if known is not None:
             return _load_known(known)
@@ -84,7 +89,7 @@ def load_dataset(name_or_folder: str | Path) -> Dataset:
             if not folder.exists():
                 raise DatasetError(
                     f"'{name_or_folder}' is neither a known data set nor a folder",
-                    f"known are {', '.join([SCENES, SCENE_SETS, *KNOWN])}",
+                    f"known are {', '.join([*BUILT_IN, *KNOWN])}",
                 )
     return load_folder(Path(name_or_folder).expanduser())
 

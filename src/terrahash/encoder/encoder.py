@@ -20,7 +20,7 @@ from terrahash.encoder.network import Network
 from terrahash.errors import EncoderError, ImageError
 from terrahash.imagery.clock import Clock
 from terrahash.imagery.preprocessing import Preprocessing
-from terrahash.imagery.reading import read_image
+from terrahash.imagery.reading import MAX_PIXELS
 
 FORMAT = 1
 CARD = "encoder.json"
@@ -36,8 +36,8 @@ class Encoder:
 
     Args:
         card: the contents of ``encoder.json`` (``docs/encoder.md``).
-        model: the serialized ONNX network: ``images (N, 3, size, size) float32`` to activations
-            ``(N, hash_bits)`` and, where the encoder knows classes, logits ``(N, C)``.
+        model: the serialized ONNX network: ``images (N, channels, size, size) float32`` to
+            activations ``(N, hash_bits)`` and, where the encoder knows classes, logits ``(N, C)``.
         files: what else belongs into the folder (weights, model card, picture), by name.
 
     Raises:
@@ -171,11 +171,31 @@ class Encoder:
         return self.layout.bits
 
     def encode(self, images: NDArray[np.float32]) -> Encoded:
-        """Codes of preprocessed images ``(N, 3, size, size) float32``."""
+        """Codes of preprocessed images ``(N, channels, size, size) float32``."""
         return self._encoded(self._network.run(images))
 
+    def read(
+        self, source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS
+    ) -> NDArray[np.uint8]:
+        """An image file, or the bytes of one, as this encoder takes it: RGB, or its own bands
+        scaled to 8 bits.
+
+        Args:
+            source: the file, or its bytes.
+            max_pixels: largest width × height that is decoded.
+
+        Raises:
+            ImageError: if it cannot be read or lacks a band.
+            MissingExtraError: if the encoder takes bands and the extra ``geo`` is not installed.
+        """
+        return self.preprocessing.read(source, max_pixels=max_pixels)
+
     def encode_image(self, image: NDArray[np.uint8]) -> Encoded:
-        """Code of one ``(H, W, 3) uint8`` RGB image."""
+        """Code of one ``(H, W, channels) uint8`` image, as :meth:`read` gives it.
+
+        Raises:
+            ImageError: if it has other bands than the encoder takes.
+        """
         return self.encode(self.preprocessing(image))
 
     def encode_files(
@@ -207,16 +227,17 @@ class Encoder:
     def stream(
         self,
         items: Iterable[Item],
-        load: Callable[[Item], NDArray[np.uint8]] = read_image,  # type: ignore[assignment]
+        load: Callable[[Item], NDArray[np.uint8]] | None = None,
         *,
         workers: int | None = None,
         clock: Clock | None = None,
     ) -> Iterator[tuple[Item, Encoded | ImageError]]:
         """Encode many images in order, bounded in memory; errors come in place of the code.
 
-        See :meth:`terrahash.encoder.Network.stream`.
+        ``load`` is :meth:`read` unless given; see :meth:`terrahash.encoder.Network.stream`.
         """
-        for item, outcome in self._network.stream(items, load, workers=workers, clock=clock):
+        reader: Callable[[Any], NDArray[np.uint8]] = load or self.read
+        for item, outcome in self._network.stream(items, reader, workers=workers, clock=clock):
             yield item, outcome if isinstance(outcome, ImageError) else self._encoded(outcome)
 
     def _encoded(self, outputs: list[NDArray[np.float32]]) -> Encoded:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from terrahash.errors import ImageError, InputError
+from terrahash.errors import ImageError, InputError, MissingExtraError
 from terrahash.imagery.reading import read_image
+from terrahash.imagery.window import read_window
 
 Source = Path | bytes | NDArray[np.uint8]
 
@@ -116,10 +117,16 @@ def png(image: Image.Image) -> bytes:
 def thumbnail(source: Source, size: int = TILE) -> Image.Image | None:
     """The central square of an image, ``size`` pixels a side; None if it cannot be read."""
     try:
-        pixels = source if isinstance(source, np.ndarray) else read_image(source)
-    except ImageError:
+        pixels = _pixels(source)
+    except (ImageError, MissingExtraError):
         return None
     return ImageOps.fit(Image.fromarray(pixels), (size, size), Image.Resampling.LANCZOS)
+
+
+def _pixels(source: Source) -> NDArray[np.uint8]:
+    if isinstance(source, np.ndarray):
+        return source
+    return read_image(source) if isinstance(source, bytes) else read_window(source)
 
 
 def _place(page: Image.Image, tile: Tile, corner: tuple[int, int], colour: str) -> None:

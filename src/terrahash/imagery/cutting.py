@@ -15,6 +15,7 @@ from terrahash.errors import ImageError
 from terrahash.imagery.clock import Clock
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.rendering import Rendering, read_part
+from terrahash.imagery.resizing import resized
 from terrahash.imagery.sources import is_remote
 
 Box = tuple[int, int, int, int]
@@ -67,7 +68,7 @@ class RawTile:
     broken: bool = False
 
     def image(self, rendering: Rendering, shown: int, min_valid: float) -> NDArray[np.uint8]:
-        """``(H, W, 3) uint8``, at most ``shown`` pixels a side.
+        """``(H, W, C) uint8``, at most ``shown`` pixels a side.
 
         Raises:
             WindowError: if a block that it needs could not be read.
@@ -91,7 +92,7 @@ def shrunk(image: NDArray[np.uint8], shown: int) -> NDArray[np.uint8]:
     if factor <= 1:
         return image
     size = max(1, round(width / factor)), max(1, round(height / factor))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+    return resized(image, *size, Image.Resampling.BOX)
 
 
 def level_for(rendering: Rendering, side: int, shown: int) -> int | None:

@@ -1,14 +1,16 @@
-"""A scene's pixels as the RGB image that an encoder sees."""
+"""A scene's pixels as the image that an encoder sees."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from terrahash.errors import ImageError
+from terrahash.imagery.bands import COLOURS, Bands, common_name
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.scaling import (
     Limits,
@@ -32,33 +34,72 @@ class Rendering:
 
     Attributes:
         scene: its header.
-        bands: one band, or those that stand for red, green and blue; numbered from 1.
+        bands: numbered from 1.
         limits: per band, the values that become 0 and 255.
+        channels: of the image; a single band is shown in all of them.
     """
 
     scene: Scene
     bands: tuple[int, ...]
     limits: Limits
+    channels: int = 3
 
     @classmethod
-    def of(cls, scene: Scene, bands: tuple[str, ...], scaling: Scaling) -> Rendering:
+    def of(
+        cls,
+        scene: Scene,
+        bands: tuple[str, ...],
+        scaling: Scaling,
+        expected: Bands | None = None,
+    ) -> Rendering:
         """The rendering that a user asks for; samples the pixels where percentiles are wanted.
 
+        Args:
+            scene: its header.
+            bands: by number or name; none for those expected, or for red, green and blue.
+            scaling: ``auto`` leaves it to what is expected, if anything is.
+            expected: what the encoder takes; None for RGB.
+
         Raises:
-            ImageError: if the scene lacks a band or its samples cannot be read.
+            ImageError: if the scene lacks a band, its values are of another kind than expected,
+                or its samples cannot be read.
         """
-        chosen = scene.choose(bands)
+        if expected is not None:
+            chosen, channels = expected.choose(scene, bands), len(expected)
+            if scaling.kind == "auto":
+                expected.check_values(scene)
+                return cls(scene, chosen, expected.limits, channels)
+        else:
+            chosen, channels = scene.choose(bands), 3
+            if len(chosen) not in (1, 3):
+                raise ImageError(f"{scene.source}: {len(chosen)} bands are no RGB image", "")
         limits = scaling.limits(scene.dtype, len(chosen))
         if limits is None:
             limits = scaling.limits_of(_samples(cls(scene, chosen, ((0.0, 1.0),) * len(chosen))))
-        return cls(scene, chosen, limits)
+        return cls(scene, chosen, limits, channels)
 
     @classmethod
-    def recorded(cls, scene: Scene, bands: str | None, limits: str | None) -> Rendering:
+    def recorded(
+        cls, scene: Scene, bands: str | None, limits: str | None, expected: Bands | None = None
+    ) -> Rendering:
         """The rendering that was recorded as texts; what is absent is chosen anew."""
         if bands is None or limits is None:
-            return cls.of(scene, tuple(bands.split(",")) if bands else (), Scaling())
-        return cls(scene, scene.choose(bands.split(",")), parse_limits(limits))
+            return cls.of(scene, tuple(bands.split(",")) if bands else (), Scaling(), expected)
+        channels = 3 if expected is None else len(expected)
+        return cls(scene, scene.choose(bands.split(",")), parse_limits(limits), channels)
+
+    def visible(self) -> Rendering:
+        """The same as a picture for people: its red, green and blue where its bands say so, else
+        the first three, or the first one."""
+        if len(self.bands) in (1, 3):
+            return replace(self, channels=3)
+        shows = [common_name(self.scene.bands[number - 1].name) for number in self.bands]
+        if set(COLOURS) <= set(shows):
+            places = [shows.index(colour) for colour in COLOURS]
+        else:
+            places = list(range(3 if len(shows) > 3 else 1))
+        bands = tuple(self.bands[place] for place in places)
+        return Rendering(self.scene, bands, tuple(self.limits[place] for place in places))
 
     @property
     def bands_text(self) -> str:
@@ -108,16 +149,16 @@ class Rendering:
             mask: ``(H, W) bool`` of the file's own mask, where it has one.
 
         Returns:
-            ``(H, W, 3) uint8`` with invalid pixels black, and the share of valid pixels.
+            ``(H, W, channels) uint8`` with invalid pixels black, and the share of valid pixels.
         """
         valid = self.valid(pixels, mask)
         shown = pixels[: len(self.bands)]
-        if self.scene.palette is not None and self.bands == (1,):
+        if self.scene.palette is not None and self.bands == (1,) and self.channels == 3:
             image = np.asarray(self.scene.palette, np.uint8)[shown[0]]
         else:
             image = self._to_bytes(shown)
-            if image.shape[2] == 1:
-                image = np.repeat(image, 3, axis=2)
+            if image.shape[2] == 1 < self.channels:
+                image = np.repeat(image, self.channels, axis=2)
         if valid is None:
             return image, 1.0
         image[~valid] = 0

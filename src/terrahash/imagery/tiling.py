@@ -63,8 +63,8 @@ class Tiling:
         gsd: ground sampling distance in metres that tiles are brought to, so that scenes of
             several sensors show the same ground at the same scale; None leaves each as it is.
             A tile of 256 pixels then is ``256 · gsd`` metres wide.
-        bands: one or three bands by number (from 1) or name; empty for the scene's own red, green
-            and blue.
+        bands: by number (from 1) or name, as many as the encoder takes, or one for all; empty for
+            those that the encoder names, or for the scene's own red, green and blue.
         scaling: from the scene's values to 8 bits.
         min_valid: least share of valid pixels of a tile; others are left out.
 
@@ -89,11 +89,6 @@ class Tiling:
         if not 0 <= self.min_valid <= 1:
             raise InputError(
                 f"a share of valid pixels of {self.min_valid} is not possible", "choose 0 to 1"
-            )
-        if len(self.bands) not in (0, 1, 3):
-            raise InputError(
-                f"{len(self.bands)} bands were chosen ({', '.join(self.bands)})",
-                "choose one, or three to stand for red, green and blue",
             )
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from terrahash.errors import ImageError, InputError
 from terrahash.imagery.cutting import level_for, shrunk
 from terrahash.imagery.gdal import opened
-from terrahash.imagery.reading import read_image
+from terrahash.imagery.reading import UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering, read_part
 from terrahash.imagery.scene import Scene
 from terrahash.imagery.sources import is_remote, path_of
@@ -28,7 +28,7 @@ def read_window(
     limits: str | None = None,
     pixels: int = SHOWN,
 ) -> NDArray[np.uint8]:
-    """Show a part of a source as it was shown to the encoder.
+    """Show a part of a source as it was shown to the encoder, or of many bands the visible ones.
 
     Args:
         source: as a record names it: a path, or an address.
@@ -49,7 +49,11 @@ def read_window(
         raise InputError(f"{list(window)} is no window", "give x, y, width and height in pixels")
     source = str(source)
     if window is None and bands is None and not is_remote(source):
-        return shrunk(read_image(path_of(source)), pixels)
+        try:
+            return shrunk(read_image(path_of(source)), pixels)
+        except UnknownFormatError:
+            if path_of(source).suffix.lower() not in (".tif", ".tiff"):
+                raise
     scene = Scene.open(source)
     x, y, width, height = window or (0, 0, scene.width, scene.height)
     if x + width > scene.width or y + height > scene.height:
@@ -58,7 +62,7 @@ def read_window(
             f"{x} {y} {width} {height} is not in it",
             "index it again: it has changed",
         )
-    rendering = Rendering.recorded(scene, bands, limits)
+    rendering = Rendering.recorded(scene, bands, limits).visible()
     with opened(source, overview=level_for(rendering, max(width, height), pixels)) as dataset:
         across, down = dataset.width / scene.width, dataset.height / scene.height
         left, top = round(x * across), round(y * down)

@@ -21,11 +21,11 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
     Flip, turn and crop are one affine map, so that pixels are interpolated once.
 
     Args:
-        images: ``(B, 3, S, S) float32`` in 0…255.
+        images: ``(B, C, S, S) float32`` in 0…255.
         generator: a CPU generator; the same state gives the same images.
 
     Returns:
-        ``(B, 3, S, S) float32`` in 0…255.
+        ``(B, C, S, S) float32`` in 0…255.
     """
     count, device = len(images), images.device
     grid = functional.affine_grid(
@@ -72,5 +72,7 @@ def _light(images: Tensor, generator: torch.Generator) -> Tensor:
     images = images * brightness
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = (images - mean) * contrast + mean
+    if images.shape[1] != 3:  # what bands beyond colours differ by is what they are there for
+        return images.clamp(0, 255)
     grey = images.mean(dim=1, keepdim=True)
     return ((images - grey) * saturation + grey).clamp(0, 255)

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from terrahash.errors import TrainingError
 from terrahash.imagery.preprocessing import Preprocessing
+from terrahash.learning.bands import BandStatistics
 from terrahash.learning.compat import import_timm
+from terrahash.learning.stem import with_bands
 
 DEFAULT_BACKBONE = "mobilenetv2_100"
 DEFAULT_SIZE = 256
@@ -21,7 +23,7 @@ DEFAULT_SIZE = 256
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network from images ``(N, 3, H, W)`` to pooled features ``(N, features)``.
+    """A network from images ``(N, C, H, W)`` to pooled features ``(N, features)``.
 
     Attributes:
         module: the network, in evaluation mode.
@@ -50,7 +52,11 @@ def find_weights(name: str) -> Path | None:
 
 
 def load_backbone(
-    name: str = DEFAULT_BACKBONE, weights: str | Path | None = None, *, size: int = DEFAULT_SIZE
+    name: str = DEFAULT_BACKBONE,
+    weights: str | Path | None = None,
+    *,
+    size: int = DEFAULT_SIZE,
+    statistics: BandStatistics | None = None,
 ) -> Backbone:
     """Make a backbone and give it weights.
 
@@ -60,6 +66,7 @@ def load_backbone(
             timm's hub, ``"none"`` for random ones. By default a file for this backbone in
             ``$TERRAHASH_WEIGHTS``, else timm's.
         size: side of the input in pixels.
+        statistics: of the bands that the input has; None for RGB.
 
     Raises:
         TrainingError: for an unknown architecture, a weights file that does not fit, or a hub that
@@ -85,11 +92,19 @@ def load_backbone(
         if weights != "none":
             _load_file(module, Path(weights), name)
             source = Path(weights).name
+    if statistics is not None:
+        bands = statistics.bands.names
+        module = (
+            _make(timm, name, in_chans=len(bands))
+            if weights == "none"
+            else with_bands(timm, name, module, bands)
+        )
+        preprocessing = statistics.preprocessing(preprocessing)
     module.eval()
     return Backbone(
         name=name,
         module=module,
-        features=_features(module, size),
+        features=_features(module, preprocessing),
         preprocessing=preprocessing,
         identity=_identity(name, module),
         weights=source,
@@ -152,9 +167,10 @@ def _load_file(module: nn.Module, path: Path, name: str) -> None:
     module.load_state_dict(state, strict=False)
 
 
-def _features(module: nn.Module, size: int) -> int:
+def _features(module: nn.Module, preprocessing: Preprocessing) -> int:
+    size = preprocessing.size
     with torch.no_grad():
-        return int(module(torch.zeros(1, 3, size, size)).shape[1])
+        return int(module(torch.zeros(1, preprocessing.channels, size, size)).shape[1])
 
 
 def _identity(name: str, module: nn.Module) -> str:

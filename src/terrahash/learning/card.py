@@ -10,6 +10,8 @@ from terrahash.encoder import Encoded, Encoder
 from terrahash.evaluation.examples import label_of
 from terrahash.evaluation.pictures import QueryRow, Tile, png, query_grid
 from terrahash.evaluation.trust import precision_by_distance
+from terrahash.imagery.bands import Bands
+from terrahash.imagery.preprocessing import Preprocessing
 from terrahash.learning.validation import validate
 
 README = "README.md"
@@ -71,7 +73,7 @@ def model_card(encoder: Encoder) -> str:
         ("method", f"{card['method']} ({card['variant']}), {card['mode']}"),
         ("code", f"{layout.bits} bits{label_bits}"),
         ("backbone", f"{card['backbone']}, weights: {card['weights']}"),
-        ("input", f"{card['preprocessing']['size']} × {card['preprocessing']['size']} RGB"),
+        ("input", _input(encoder.preprocessing)),
         (
             "trained on",
             f"{card['dataset']}: {card['images']['fit']} images, "
@@ -90,8 +92,30 @@ def model_card(encoder: Encoder) -> str:
     lines += [f"| {name} | {value} |" for name, value in rows]
     if card["validation"]:
         lines += ["", "## On its validation images", "", *_validation(card["validation"])]
+    if encoder.preprocessing.bands is not None:
+        lines += ["", "## Bands", "", *_bands(encoder.preprocessing.bands)]
     lines += ["", "## Classes", "", ", ".join(card["classes"]), "", "## Use", "", *USE]
     return "\n".join(lines) + "\n"
+
+
+def _input(preprocessing: Preprocessing) -> str:
+    bands = "RGB" if preprocessing.bands is None else f"of {preprocessing.bands}"
+    return f"{preprocessing.size} × {preprocessing.size} {bands}"
+
+
+def _bands(bands: Bands) -> list[str]:
+    rows = [
+        f"| {name} | {place} | {low:g} | {high:g} |"
+        for name, place, (low, high) in zip(bands.names, bands.places, bands.limits, strict=True)
+    ]
+    return [
+        f"Values of type {bands.dtype}; measured on the images that were fitted to. Other images "
+        "need the same bands in the same units.",
+        "",
+        f"| band | number of {bands.total} | becomes 0 | becomes 255 |",
+        "| --- | ---: | ---: | ---: |",
+        *rows,
+    ]
 
 
 def _validation(numbers: dict[str, float]) -> list[str]:

@@ -15,22 +15,22 @@ from torch import nn
 from terrahash.encoder.network import Network
 from terrahash.errors import TrainingError
 from terrahash.imagery.preprocessing import Preprocessing
-from terrahash.imagery.reading import read_image
 
 # Largest difference of an activation between torch and onnxruntime that an export may show.
 TOLERANCE = 1e-4
 CHECKED_IMAGES = 32
 
 
-def to_onnx(module: nn.Module, size: int, outputs: Sequence[str]) -> bytes:
-    """Serialize a module from ``images (N, 3, size, size)`` to the named outputs.
+def to_onnx(module: nn.Module, preprocessing: Preprocessing, outputs: Sequence[str]) -> bytes:
+    """Serialize a module from ``images (N, channels, size, size)`` to the named outputs.
 
     Args:
         module: in evaluation mode, on the CPU.
-        size: side of the input in pixels.
+        preprocessing: that makes its input.
         outputs: names of the outputs, in order.
     """
-    example = torch.zeros(2, 3, size, size)
+    size = preprocessing.size
+    example = torch.zeros(2, preprocessing.channels, size, size)
     exporter_log = logging.getLogger("torch.onnx")
     level = exporter_log.level
     exporter_log.setLevel(logging.ERROR)
@@ -76,7 +76,7 @@ def check_export(
             is not within 1e-4 of zero.
     """
     step = max(1, len(paths) // CHECKED_IMAGES)
-    images = np.concatenate([preprocessing(read_image(path)) for path in paths[::step]])
+    images = np.concatenate([preprocessing(preprocessing.read(path)) for path in paths[::step]])
     with torch.no_grad():
         expected: NDArray[np.float32] = module.eval()(torch.from_numpy(images))[0].numpy()
     network = Network(model, preprocessing)

@@ -81,12 +81,17 @@ def extract_features(
         digest: path for digest, path in zip(digests, paths, strict=True) if digest not in cache
     }
     if unknown:
-        model = to_onnx(_Features(backbone.module), backbone.preprocessing.size, ["features"])
+        model = to_onnx(_Features(backbone.module), backbone.preprocessing, ["features"])
         network = Network(model, backbone.preprocessing)
         names: list[str] = []
         rows: list[NDArray[np.float32]] = []
         for done, (digest, (_, outcome)) in enumerate(
-            zip(unknown, network.stream(unknown.values()), strict=True), start=1
+            zip(
+                unknown,
+                network.stream(unknown.values(), backbone.preprocessing.read),
+                strict=True,
+            ),
+            start=1,
         ):
             if isinstance(outcome, ImageError):
                 raise outcome

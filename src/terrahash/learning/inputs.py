@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from terrahash.imagery.preprocessing import Preprocessing
-from terrahash.imagery.reading import read_image
 from terrahash.learning.augment import augment
 from terrahash.machine import available_cores
 
@@ -77,9 +77,9 @@ class ImageInputs:
         self._mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self._std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self._pixels: Tensor | None = None
-        size = preprocessing.size
-        if len(paths) * size * size * 3 <= MEMORY_LIMIT:
-            pixels = np.empty((len(paths), size, size, 3), np.uint8)
+        shape = len(paths), preprocessing.size, preprocessing.size, preprocessing.channels
+        if math.prod(shape) <= MEMORY_LIMIT:
+            pixels = np.empty(shape, np.uint8)
             for done, image in enumerate(self._pool.map(self._read, range(len(paths)))):
                 pixels[done] = image
                 if progress is not None:
@@ -90,10 +90,10 @@ class ImageInputs:
         return len(self._paths)
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        return self._preprocessing.resize(read_image(self._paths[index]))
+        return self._preprocessing.resize(self._preprocessing.read(self._paths[index]))
 
     def _images(self, indices: Tensor) -> Tensor:
-        """``(B, 3, S, S) float32`` in 0…255, channels last in memory."""
+        """``(B, C, S, S) float32`` in 0…255, channels last in memory."""
         if self._pixels is not None:
             pixels = self._pixels[indices.to(self._device)]
         else:

@@ -25,6 +25,7 @@ from terrahash.encoder.encoder import SPLIT, WEIGHTS
 from terrahash.encoder.learned import LEARNED, LearnedDatabase
 from terrahash.errors import DatasetError, InputError
 from terrahash.learning.backbones import DEFAULT_BACKBONE, DEFAULT_SIZE, Backbone, load_backbone
+from terrahash.learning.bands import bands_of
 from terrahash.learning.card import with_validation
 from terrahash.learning.checkpoint import Checkpoint
 from terrahash.learning.export import check_export, to_onnx
@@ -56,6 +57,8 @@ class TrainingOptions:
         backbone: name of a timm architecture.
         weights: safetensors file, ``"timm"``, ``"none"``, or None for the default place.
         size: side of the network's input in pixels, or None for the mode's default.
+        bands: of the images, by name or number, or ``("all",)``; None takes pictures as RGB and
+            all bands of rasters that are none.
         epochs: instead of the method's own number.
         seed: of every random choice.
         device: ``"cpu"``, ``"cuda"``, or None for the best there is.
@@ -71,6 +74,7 @@ class TrainingOptions:
     backbone: str = DEFAULT_BACKBONE
     weights: str | None = None
     size: int | None = None
+    bands: tuple[str, ...] | None = None
     epochs: int | None = None
     seed: int = 0
     device: str | None = None
@@ -251,11 +255,14 @@ def plan_training(
     recipe = method.recipe(options.mode)
     if options.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
+    fit_rows = split.indices("fit")
     if backbone is None:
-        backbone = load_backbone(options.backbone, options.weights, size=options.input_size)
+        statistics = bands_of(dataset.subset(fit_rows).paths, options.bands, dataset.bands)
+        backbone = load_backbone(
+            options.backbone, options.weights, size=options.input_size, statistics=statistics
+        )
     if not backbone.pretrained:
         recipe = dataclasses.replace(recipe, backbone_learning_rate=recipe.learning_rate)
-    fit_rows = split.indices("fit")
     return Plan(
         options=options,
         dataset=dataset,
@@ -387,7 +394,7 @@ def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
     plan, backbone = fitted.plan, fitted.plan.backbone
     network = fitted.network.cpu()
     exported = ExportedNetwork(network)
-    model = to_onnx(exported, backbone.preprocessing.size, exported.outputs)
+    model = to_onnx(exported, backbone.preprocessing, exported.outputs)
     difference = check_export(exported, model, backbone.preprocessing, plan.images.paths)
     card: dict[str, Any] = {
         "method": plan.method.name,

@@ -1,0 +1,100 @@
+"""A raster file that is one tile, read whole."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from terrahash.errors import ImageError
+from terrahash.imagery.bands import Bands
+from terrahash.imagery.gdal import opened
+from terrahash.imagery.reading import MAX_PIXELS
+from terrahash.imagery.rendering import Rendering, read_part
+from terrahash.imagery.scaling import Scaling
+from terrahash.imagery.scene import Scene
+from terrahash.imagery.sources import source_of
+
+# A file that is one tile is read whole: what this much takes is no tile.
+MAX_TILE_BYTES = 512 << 20
+
+
+class WholeRaster(NamedTuple):
+    """What was read.
+
+    Attributes:
+        image: ``(H, W, C) uint8``, invalid pixels black.
+        valid: share of valid pixels.
+        rendering: how its values became the image.
+    """
+
+    image: NDArray[np.uint8]
+    valid: float
+    rendering: Rendering
+
+
+def read_raster(
+    source: str | Path,
+    *,
+    bands: tuple[str, ...] = (),
+    scaling: Scaling | None = None,
+    expected: Bands | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> WholeRaster:
+    """Read a file or address whole.
+
+    Args:
+        source: path or address.
+        bands: chosen by number or name; by default those expected, or the scene's red, green and
+            blue.
+        scaling: from values to 8 bits; by default as expected, or automatic.
+        expected: what the encoder takes; None for RGB.
+        max_pixels: largest width × height that is read.
+
+    Raises:
+        ImageError: if it cannot be read, is no tile, or lacks a band.
+        MissingExtraError: if the extra ``geo`` is not installed.
+    """
+    scene = Scene.open(source_of(source) if isinstance(source, Path) else source)
+    whole = scene.width * scene.height * len(scene.bands) * scene.dtype.itemsize
+    if whole > MAX_TILE_BYTES or scene.width * scene.height > max_pixels:
+        raise ImageError(
+            f"{scene.source}: {scene.width} × {scene.height} pixels are no tile",
+            "cut it: terrahash index with --tile",
+        )
+    rendering = Rendering.of(scene, bands, scaling or Scaling(), expected)
+    with opened(scene.source) as dataset:
+        raw, mask = read_part(dataset, rendering, (0, 0, scene.width, scene.height))
+    return WholeRaster(*rendering.image(raw, mask), rendering)
+
+
+def read_bands(
+    source: Path | str | bytes, expected: Bands, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """Read an image as an encoder of these bands takes it.
+
+    Args:
+        source: a file, or the bytes of one.
+        expected: the encoder's bands.
+        max_pixels: largest width × height that is read.
+
+    Returns:
+        ``(H, W, C) uint8``.
+
+    Raises:
+        ImageError: if it cannot be read or lacks a band.
+        MissingExtraError: if the extra ``geo`` is not installed.
+    """
+    if not isinstance(source, bytes):
+        return read_raster(source, expected=expected, max_pixels=max_pixels).image
+    with tempfile.NamedTemporaryFile(prefix="terrahash-") as file:
+        file.write(source)
+        file.flush()
+        try:
+            return read_raster(file.name, expected=expected, max_pixels=max_pixels).image
+        except ImageError as error:
+            message = error.message.replace(file.name, "the image")
+            raise ImageError(message, error.remedy) from None
