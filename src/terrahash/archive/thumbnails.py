@@ -207,7 +207,8 @@ def sweep(folder: Path, snapshot: Snapshot, files: Files) -> int:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany("DELETE FROM thumbnails WHERE number = ?", gone)
             files.commit(connection)
-            connection.execute("PRAGMA incremental_vacuum").fetchall()
+            # `execute` would stop after the first page.
+            connection.executescript("PRAGMA incremental_vacuum")
         return len(gone)
 
 

@@ -180,9 +180,10 @@ def _pixels(record: Record) -> NDArray[np.uint8] | bytes:
     """What a tile shows; nothing where that cannot be read."""
     from terrahash.archive.pixels import tile_image
     from terrahash.errors import TerrahashError
+    from terrahash.evaluation.pictures import TILE
 
     try:
-        return tile_image(record)
+        return tile_image(record, TILE)
     except TerrahashError:
         return b""
 
