@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,8 @@ class Encoded:
         confidences = probabilities[np.arange(len(labels)), labels]
         if layout.label_bits:
             label_bits = label_codes[labels]
-            of_one = probabilities @ label_codes.astype(np.float32)
+            # Summed image by image, whatever their number: a matrix product is not.
+            of_one = (probabilities[:, :, None] * label_codes).sum(axis=1)
             of_stored = np.where(label_bits, of_one, 1 - of_one)
             bits = np.concatenate([bits, label_bits], axis=1)
             certainty = np.maximum(0, 2 * of_stored - 1) * layout.label_weight
@@ -72,6 +73,18 @@ class Encoded:
             labels,
             confidences.astype(np.float32),
         )
+
+    def __iter__(self) -> Iterator[Encoded]:
+        """Each image by itself."""
+        for row in range(len(self)):
+            one = slice(row, row + 1)
+            yield Encoded(
+                self.codes[one],
+                self.activations[one],
+                self.magnitudes[one],
+                None if self.labels is None else self.labels[one],
+                None if self.confidences is None else self.confidences[one],
+            )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Encoded]) -> Encoded:

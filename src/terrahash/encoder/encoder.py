@@ -237,8 +237,7 @@ class Encoder:
         ``load`` is :meth:`read` unless given; see :meth:`terrahash.encoder.Network.stream`.
         """
         reader: Callable[[Any], NDArray[np.uint8]] = load or self.read
-        for item, outcome in self._network.stream(items, reader, workers=workers, clock=clock):
-            yield item, outcome if isinstance(outcome, ImageError) else self._encoded(outcome)
+        return self._network.stream(items, reader, self._encoded, workers=workers, clock=clock)
 
     def _encoded(self, outputs: list[NDArray[np.float32]]) -> Encoded:
         logits = outputs[1] if len(outputs) > 1 else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from terrahash.errors import ImageError
+from terrahash.imagery.buffers import Buffers
 from terrahash.imagery.clock import Clock
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.rendering import Rendering, read_part
@@ -78,11 +79,15 @@ class RawTile:
         name = f"{rendering.scene.source}: window {x} {y} {width} {height}"
         if self.broken:
             raise WindowError(f"{name}: its blocks are damaged", "fetch the scene again")
-        mask = np.concatenate(self.masks) if self.masks else None
-        image, valid = rendering.image(np.concatenate(self.parts, axis=1), mask)
+        mask = _joined(self.masks, 0) if self.masks else None
+        image, valid = rendering.image(_joined(self.parts, 1), mask)
         if valid < min_valid or valid == 0:
             raise BlankError(f"{name}: {valid:.0%} of its pixels are valid", "")
         return shrunk(image, shown)
+
+
+def _joined(parts: tuple[NDArray[Any], ...], axis: int) -> NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def shrunk(image: NDArray[np.uint8], shown: int) -> NDArray[np.uint8]:
@@ -126,6 +131,7 @@ def read_tiles(
     """
     scene = rendering.scene
     level = level_for(rendering, int(windows[:, 2:].max()), shown)
+    buffers = Buffers()
     with opened(scene.source, overview=level) as dataset:
         scale = np.array([dataset.width / scene.width, dataset.height / scene.height])
         if (dataset.width, dataset.height) != (scene.width, scene.height) and level is None:
@@ -134,7 +140,9 @@ def read_tiles(
         far = np.maximum(np.rint((windows[:, :2] + windows[:, 2:]) * scale).astype(int), near + 1)
         boxes = np.concatenate([near, far], axis=1)
         for chosen in _groups(dataset, rendering, boxes):
-            yield from _read_group(dataset, rendering, windows[chosen], boxes[chosen], clock)
+            yield from _read_group(
+                dataset, rendering, windows[chosen], boxes[chosen], clock, buffers
+            )
 
 
 def _groups(
@@ -168,6 +176,7 @@ def _read_group(
     windows: NDArray[np.integer[Any]],
     boxes: NDArray[np.int64],
     clock: Clock,
+    buffers: Buffers,
 ) -> Iterator[list[RawTile]]:
     block_rows, block_columns = dataset.block_shapes[0]
     step = block_rows * max(1, -(-MIN_ROWS // block_rows)) if block_rows < MIN_ROWS else block_rows
@@ -182,14 +191,15 @@ def _read_group(
             start = max(held[-1].bottom if held else 0, top // block_rows * block_rows)
             stop = min(start + step, -(-bottom // block_rows) * block_rows, dataset.height)
             with clock.of(READING):
-                held.append(_read_strip(dataset, rendering, (left, start, right, stop)))
+                held.append(_read_strip(dataset, rendering, (left, start, right, stop), buffers))
         yield [_tile(windows[n], boxes[n], held, left) for n in row]
 
 
-def _read_strip(dataset: Any, rendering: Rendering, box: Box) -> _Strip:
+def _read_strip(dataset: Any, rendering: Rendering, box: Box, buffers: Buffers) -> _Strip:
     left, top, right, bottom = box
     try:
-        pixels, mask = read_part(dataset, rendering, (left, top, right - left, bottom - top))
+        part = left, top, right - left, bottom - top
+        pixels, mask = read_part(dataset, rendering, part, None, buffers)
         return _Strip(top, pixels, mask, ())
     except OSError:
         if is_remote(rendering.scene.source):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from terrahash.errors import ImageError
 from terrahash.imagery.bands import COLOURS, Bands, common_name
+from terrahash.imagery.buffers import Buffers
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.scaling import (
     Limits,
@@ -170,14 +171,16 @@ def read_part(
     rendering: Rendering,
     window: tuple[int, int, int, int],
     out_shape: tuple[int, int] | None = None,
+    buffers: Buffers | None = None,
 ) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
     """Pixels ``(bands, H, W)`` and the file's own mask of a part x, y, width, height."""
     from rasterio.windows import Window
 
     part = Window(*window)
     indexes = list(rendering.indexes)
-    shape = None if out_shape is None else (len(indexes), *out_shape)
-    pixels = dataset.read(indexes, window=part, out_shape=shape)
+    shape = len(indexes), *(out_shape or (window[3], window[2]))
+    pixels = (buffers or Buffers()).take(shape, rendering.scene.dtype)
+    dataset.read(indexes, window=part, out=pixels)
     mask = None
     if rendering.scene.mask == "mask":
         mask = dataset.read_masks(1, window=part, out_shape=out_shape) != 0

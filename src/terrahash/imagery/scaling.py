@@ -145,20 +145,22 @@ class ToBytes:
             self._tables = tables
 
     def __call__(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """``(bands, H, W)`` to ``(H, W, bands) uint8``; values that are no number become 0."""
-        bands, height, width = pixels.shape
-        out = np.empty((height, width, bands), np.uint8)
-        for band in range(bands):
+        """``(bands, H, W)`` to ``(H, W, bands) uint8``; values that are no number become 0.
+
+        In memory each band stays together: that is the order in which a network takes them.
+        """
+        out = np.empty(pixels.shape, np.uint8)
+        for band, values in enumerate(pixels):
             if self._plain:
-                out[..., band] = pixels[band]
+                out[band] = values
             elif self._tables is not None:
                 # Read as unsigned, negative values follow the positive ones, as the table has them.
                 # Every index is within the table; clipping is cheaper than checking.
-                indices = pixels[band].view(f"u{pixels.itemsize}")
-                out[..., band] = np.take(self._tables[band], indices, mode="clip")
+                indices = values.view(f"u{values.itemsize}")
+                np.take(self._tables[band], indices, mode="clip", out=out[band])
             else:
-                out[..., band] = _linear(pixels[band].astype(np.float64), *self._limits[band])
-        return out
+                out[band] = _linear(values.astype(np.float64), *self._limits[band])
+        return out.transpose(1, 2, 0)
 
 
 def _linear(values: NDArray[np.float64], low: float, high: float) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def extract_features(
         for done, (digest, (_, outcome)) in enumerate(
             zip(
                 unknown,
-                network.stream(unknown.values(), backbone.preprocessing.read),
+                network.stream(unknown.values(), backbone.preprocessing.read, itemgetter(0)),
                 strict=True,
             ),
             start=1,
@@ -96,7 +97,7 @@ def extract_features(
             if isinstance(outcome, ImageError):
                 raise outcome
             names.append(digest)
-            rows.append(outcome[0][0])
+            rows.append(outcome)
             if len(names) == IMAGES_PER_SHARD or done == len(unknown):
                 cache.add(names, np.stack(rows))
                 names, rows = [], []
