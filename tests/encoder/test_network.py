@@ -21,9 +21,7 @@ def image(number: int) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("count", [0, 1, 10, 200])
-def test_each_image_has_its_own_result_in_order(
-    encoder: Encoder, workers: int, count: int
-) -> None:
+def test_each_image_has_its_own_result_in_order(encoder: Encoder, workers: int, count: int) -> None:
     outcomes = list(encoder.stream(range(count), image, workers=workers))
     assert [number for number, _ in outcomes] == list(range(count))
     for number, outcome in outcomes:
@@ -44,7 +42,8 @@ def test_few_images_are_taken_ahead(encoder: Encoder) -> None:
 
     def items() -> Iterator[int]:
         nonlocal taken
-        for taken in range(1, 1001):
+        for number in range(1000):
+            taken = number + 1
             yield 0
 
     for done, _ in enumerate(encoder.stream(items(), image, workers=2)):
