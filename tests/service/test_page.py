@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -82,7 +83,7 @@ class Watched:
     def open(self, state: str = "") -> Page:
         """Go to the page in a state, and wait for its tiles."""
         self.page.goto(self.address + state)
-        self.page.wait_for_selector(".card")
+        self.page.wait_for_selector(".card, .empty")
         self.settle()
         return self.page
 
@@ -351,6 +352,52 @@ def test_errors_are_told_with_a_remedy(browser: Browser, address: str, tmp_path:
     page.reload()
     until(page, "document.querySelector('#notice').textContent.includes('999999')")
     page.context.close()
+
+
+def test_a_way_out_of_every_dead_end(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address)
+    page = watched.open("#id=1&label=rows&radius=0&after=2300-01-01")
+    page.wait_for_selector(".empty")
+    assert page.locator(".facets input:checked").count() == 1
+    page.click(".empty button:has-text('Any radius')")
+    until(page, "!location.hash.includes('radius')")
+    page.wait_for_selector(".empty")
+    page.click(".empty button:has-text('Clear the filters')")
+    page.wait_for_selector(".card")
+    page.goto(address + "#id=999999&where=nothing+%3D+1")
+    page.reload()
+    page.click("#notice button:has-text('Remove the condition')")
+    until(page, "document.querySelector('#notice').textContent.includes('999999')")
+    page.click("#notice button:has-text('Start over')")
+    until(page, "document.querySelector('#title').textContent.includes('80 tiles')")
+    page.context.close()
+
+
+def test_archives_without_tiles_pictures_encoder_or_places(
+    browser: Browser, tmp_path: Path
+) -> None:
+    from terrahash.archive import Archive
+    from terrahash.codes import CodeLayout
+
+    path = tmp_path / "bare"
+    with Archive.create(path, CodeLayout(64)) as archive, live(Settings(archive=path)) as served:
+        watched = Watched(browser, f"http://{served}/")
+        page = watched.page
+        page.goto(watched.address)
+        page.wait_for_selector(".empty")
+        assert "No tiles yet" in page.inner_text(".empty")
+        assert watched.complaints == []
+        archive.add_codes(np.arange(80, dtype=np.uint8).reshape(10, 8))
+        page = watched.open("#id=1")
+        assert watched.ids()[0] == 1
+        page.wait_for_selector(".card:first-child svg.bits")
+        page.wait_for_selector(".query-picture svg.bits")
+        assert page.is_disabled("#choose")
+        page.wait_for_selector("#map-hint:visible")
+        page.hover(".card:nth-child(2)")
+        page.click(".card:nth-child(2) .side")
+        page.wait_for_selector("#compare .frame svg.bits")
+        page.context.close()
 
 
 def test_a_guarded_page_asks_for_the_token(browser: Browser, made: Path) -> None:

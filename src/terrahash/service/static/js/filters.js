@@ -11,10 +11,7 @@ let last = null;
 
 export function init(archive, { onDraw, onView }) {
   $("radius").max = archive.bits;
-  $("clear-filters").addEventListener("click", () => {
-    const { label, predicted_label, bbox, after, before, where } = DEFAULTS;
-    change({ label, predicted_label, bbox, after, before, where });
-  });
+  $("clear-filters").addEventListener("click", clear);
   for (const choice of $("which").querySelectorAll("button")) {
     choice.addEventListener("click", () => { which = choice.dataset.which; facets(last); });
   }
@@ -34,6 +31,11 @@ export function init(archive, { onDraw, onView }) {
   $("fine").addEventListener("change", (event) => change({ ranking: event.target.checked ? "asymmetric" : "plain" }));
   $("draw").addEventListener("click", onDraw);
   $("use-view").addEventListener("click", onView);
+}
+
+export function clear() {
+  const { label, predicted_label, bbox, after, before, where } = DEFAULTS;
+  change({ label, predicted_label, bbox, after, before, where });
 }
 
 const radiusText = (value, archive) => (value >= archive.bits ? "any" : `${value} ${value === 1 ? "bit" : "bits"}`);
@@ -62,7 +64,7 @@ export function facets(found) {
   if (!found) return;
   const both = found.label.length > 0 && found.predicted_label.length > 0;
   $("which").hidden = !both;
-  if (!both) which = found.label.length ? "label" : "predicted_label";
+  if (!both) which = found.label.length || state.label.length ? "label" : "predicted_label";
   for (const choice of $("which").querySelectorAll("button")) choice.setAttribute("aria-checked", choice.dataset.which === which);
   const chosen = state[which];
   const values = [...chosen.filter((value) => !found[which].some((one) => one.value === value)).map((value) => ({ value, count: 0 })), ...found[which]];

@@ -10,6 +10,7 @@ export function percent(share) {
 export const bits = (distance) => `${Number(distance.toFixed(2))} ${distance === 1 ? "bit" : "bits"}`;
 export const tiles = (number) => `${count(number)} ${number === 1 ? "tile" : "tiles"}`;
 export const day = (moment) => (moment ? moment.slice(0, 10) : "");
+export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 export const words = (label) => label.replaceAll("_", " ");
 export const nameOf = (tile) => words(tile.label ?? tile.predicted_label ?? tile.user_id ?? `tile ${tile.id}`);
 export const fileOf = (tile) => tile.user_id ?? tile.source?.split(/[\\/]/).pop() ?? `tile ${tile.id}`;

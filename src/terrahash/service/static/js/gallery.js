@@ -2,7 +2,7 @@
 
 import { $, el, icon } from "./dom.js";
 import * as api from "./api.js";
-import { differing, strip } from "./bits.js";
+import { differing, square, strip } from "./bits.js";
 import { bits, day, fileOf, nameOf, percent, trust } from "./format.js";
 
 const gallery = $("gallery");
@@ -27,8 +27,10 @@ export function show(tiles, context, { append = false } = {}) {
   }
 }
 
-export function empty(title, text) {
-  gallery.replaceChildren(el("li", { class: "empty" }, el("strong", {}, title), text));
+// `ways` out: what each is called, and what it does.
+export function empty(title, text, ways = []) {
+  gallery.replaceChildren(el("li", { class: "empty" }, el("strong", {}, title), text,
+    ways.length ? el("div", { class: "ways" }, ways.map(([name, onclick]) => el("button", { type: "button", class: "plain", onclick }, name))) : null));
   cards.clear();
 }
 
@@ -52,14 +54,15 @@ export function votes(up, down) {
 function card(tile, context) {
   const name = nameOf(tile);
   const found = tile.rank !== undefined;
+  const guessed = tile.label === null && tile.predicted_label !== null;
   const spoken = found
     ? `${name}, rank ${tile.rank}, ${bits(tile.distance)} apart${tile.precision === null ? "" : `, expected precision ${percent(tile.precision)}`}. Search for its like`
     : `${name}. Search for its like`;
   const picture = el("img", { src: api.thumbnail(tile.id, 192), alt: "", width: 192, height: 192, loading: "lazy", decoding: "async" });
   const main = el("button", { type: "button", class: "card-main", "aria-label": spoken, title: fileOf(tile), onclick: () => act.search(tile) }, picture);
   picture.addEventListener("error", () => {
-    picture.classList.add("missing");
-    main.append(el("span", { class: "nothing" }, fileOf(tile)));
+    picture.replaceWith(square(tile.code, context.bits, { title: `Code of ${name}` }));
+    main.classList.add("code-only");
   }, { once: true });
   const made = el("li", {
     class: tile.id === context.queryId ? "card query-tile" : "card", "data-id": tile.id,
@@ -73,7 +76,7 @@ function card(tile, context) {
     tile.bbox ? button("pin", "where", `Show on the map: ${name}`, () => act.locate(tile)) : null)),
   found && context.code ? strip(differing(context.code, tile.code, context.bits)) : null,
   el("div", { class: "card-text" },
-    el("div", { class: tile.label === null ? "card-name guess" : "card-name", title: tile.label === null ? "predicted" : null }, name),
+    el("div", { class: guessed ? "card-name guess" : "card-name", title: guessed ? `${name} (predicted)` : name }, name),
     found ? el("div", { class: "card-line" },
       el("span", {}, bits(tile.distance)),
       tile.precision === null ? null : el("span", { class: `trust ${trust(tile.precision)}`, title: "Expected precision at this distance" }, percent(tile.precision))) : null,

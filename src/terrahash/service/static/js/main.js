@@ -9,8 +9,8 @@ import * as filters from "./filters.js";
 import * as gallery from "./gallery.js";
 import * as map from "./map.js";
 import * as query from "./query.js";
-import { bits, count, tiles as tilesText, words } from "./format.js";
-import { change, DEFAULTS, filterParameters, filters as filtersOf, hasQuery, onChange, state } from "./state.js";
+import { bits, count, sentence, tiles as tilesText, words } from "./format.js";
+import { change, DEFAULTS, filterCount, filterParameters, filters as filtersOf, hasQuery, onChange, state } from "./state.js";
 
 let archive = null;
 let shown = null;        // the query as it is shown, or null
@@ -41,7 +41,7 @@ async function start() {
     archive = about;
     document.title = `${archive.name} · terrahash`;
     $("archive").replaceChildren(el("strong", {}, archive.name), ` · ${tilesText(archive.tiles)} · ${archive.bits} bits${archive.demo ? " · made-up scenes at made-up places" : ""}`);
-    if (!archive.can_search_images) { $("choose").disabled = true; $("choose").querySelector("strong").textContent = "Click a tile"; $("choose").querySelector("span").textContent = "this archive keeps no encoder for pictures"; }
+    query.show(null, archive);
     filters.init(archive, { onDraw: drawBox, onView: () => change({ bbox: map.view() }) });
     const drawn = map.init(settings, { hover: (tile, on) => { gallery.mark(tile.id, on, { scroll: on }); map.mark(tile.id, on); }, select: (tile) => { chrome.view("results"); gallery.focus(tile.id); compareOrSearch(tile); } });
     const answered = answer();
@@ -89,7 +89,7 @@ async function answer({ append = false, file = null } = {}) {
     nextOffset = result.next_offset;
     const context = { queryId: state.id, code: shown?.code ?? null, bits: archive.bits };
     if (found.length) gallery.show(result.tiles, context, { append });
-    else gallery.empty("Nothing here", hasQuery() ? "Widen the radius or the filters." : "No tile meets the filters.");
+    else nothing();
     headline(result, performance.now() - started);
     $("more").hidden = nextOffset === null;
     query.show(shown, archive);
@@ -107,6 +107,17 @@ async function answer({ append = false, file = null } = {}) {
   } finally {
     if (!signal.aborted) gallery.busy(false);
   }
+}
+
+function nothing() {
+  if (!archive.tiles) {
+    gallery.empty("No tiles yet", "Fill the archive with: terrahash index IMAGES --archive ARCHIVE. The page shows them when it is reloaded.");
+    return;
+  }
+  const ways = [];
+  if (filterCount()) ways.push(["Clear the filters", () => filters.clear()]);
+  if (hasQuery() && state.radius !== null) ways.push(["Any radius", () => change({ radius: null })]);
+  gallery.empty("Nothing here", hasQuery() && state.radius !== null ? "No tile is so near and meets the filters." : "No tile meets the filters.", ways);
 }
 
 async function ask({ append, file, signal }) {
@@ -159,19 +170,20 @@ async function described(asked) {
 
 function headline(result, milliseconds) {
   if (!hasQuery()) {
-    $("title").textContent = `${tilesText(result.total)} to look through`;
-    $("facts").textContent = found.length < result.total ? `${count(found.length)} of them from all over the archive. Click one, or give a picture.` : "Click one, or give a picture.";
+    $("title").textContent = result.total ? `${tilesText(result.total)} to look through` : archive.tiles ? "No such tile" : "An empty archive";
+    const how = archive.can_search_images ? "Click one, or give a picture, to see its like." : "Click one to see its like.";
+    $("facts").textContent = !result.total ? "" : found.length < result.total ? `${count(found.length)} of them from all over the archive. ${how}` : how;
     say(`${tilesText(result.total)}, ${count(found.length)} shown`);
     return;
   }
   const name = shown?.label ?? shown?.guess;
   const refined = state.up.length + state.down.length;
-  $("title").textContent = `${tilesText(found.length)} like ${name ? `this ${words(name)}` : shown?.kind === "examples" ? "the examples" : "the query"}${refined ? ", refined" : ""}`;
+  $("title").textContent = `${found.length ? tilesText(found.length) : "No tile"} like ${name ? `this ${words(name)}` : shown?.kind === "examples" ? "the examples" : "the query"}${refined ? ", refined" : ""}`;
   const nearest = found[0], farthest = found.at(-1);
   const facts = [];
   if (nearest) facts.push(nearest.distance === farthest.distance ? `all at ${bits(nearest.distance)}` : `${Math.min(...found.map((tile) => tile.distance))} to ${bits(Math.max(...found.map((tile) => tile.distance)))}`);
-  if (nextOffset !== null && result.ties_at_last_distance > 1) facts.push(`${count(result.ties_at_last_distance)} tie with the last`);
-  facts.push(`searched in ${result.milliseconds.search.toFixed(1)} ms, shown in ${Math.round(milliseconds)}`);
+  if (nextOffset !== null && result.ties_at_last_distance > 1) facts.push(`${count(result.ties_at_last_distance)} as near as the last`);
+  facts.push(`searched in ${result.milliseconds.search.toFixed(1)} ms, shown in ${Math.round(milliseconds)} ms`);
   $("facts").textContent = facts.join(" · ");
   say(`${tilesText(found.length)} found. ${facts[0] ?? ""}`);
 }
@@ -189,6 +201,7 @@ function onMap({ fit }) {
   try {
     map.showBox(state.bbox);
     map.show(found, { fit });
+    map.hint(found.length && !found.some((tile) => tile.bbox) ? "These tiles have no place on the map" : null);
   } catch { /* the style is still loading; start() comes back to it */ }
   const levels = hasQuery() ? [["good", "90 % or more"], ["fair", "50 to 90 %"], ["poor", "less"]] : [];
   $("legend").hidden = !levels.length || !found.some((tile) => tile.bbox && tile.precision !== null);
@@ -220,8 +233,15 @@ function complain(problem) {
   gallery.busy(false);
   const notice = $("notice");
   const again = problem.status === 0 || problem.status >= 500;
-  notice.replaceChildren(el("strong", {}, problem.message), problem.remedy ?? "",
-    again ? el("button", { type: "button", class: "text", onclick: () => (archive ? answer({ file: fileTried && !hasQuery() ? fileTried : null }) : location.reload()) }, " Try again") : "");
+  const way = (text, onclick) => el("button", { type: "button", class: "plain", onclick }, text);
+  const ways = [];
+  if (again) ways.push(way("Try again", () => (archive ? answer({ file: fileTried && !hasQuery() ? fileTried : null }) : location.reload())));
+  if (!again && state.where !== null) ways.push(way("Remove the condition", () => change({ where: null })));
+  if (!again && (hasQuery() || filterCount())) ways.push(way("Start over", () => change({ ...DEFAULTS })));
+  const gone = problem.status === 404 && hasQuery();
+  notice.replaceChildren(el("strong", {}, sentence(problem.message)), sentence(gone ? "It may have been deleted since the link was made" : problem.remedy ?? ""),
+    ways.length ? el("div", { class: "ways" }, ways) : "");
   notice.hidden = false;
+  if (!found.length) { $("title").textContent = "No answer"; $("facts").textContent = ""; }
   console.warn(problem.message);
 }

@@ -9,6 +9,8 @@ import { bits, nameOf, percent, trust } from "./format.js";
 const PICTURE_ZOOM = 10;
 const MAX_PICTURES = 80;
 const RESULT_ZOOM = 13;
+// Width of the world at zoom 0.
+const WORLD_PIXELS = 512;
 
 let map = null;
 let tiles = new Map();
@@ -52,10 +54,18 @@ export async function init(settings, actions) {
   map.on("moveend", pictures);
 }
 
-// The whole world fits into a narrow pane: only the centre is kept on the Earth.
+// The whole world fits into a narrow pane, and then stands in its middle; a wider one shows no void.
 function whole(centre, zoom) {
   const inside = (value, limit) => Math.max(-limit, Math.min(limit, value));
-  return { center: new maplibre.LngLat(inside(centre.lng, 180), inside(centre.lat, 85)), zoom: Math.max(-1.5, zoom ?? 0) };
+  const kept = Math.max(-1.5, zoom ?? 0);
+  const share = $("map").clientWidth / (WORLD_PIXELS * 2 ** kept);
+  return { center: new maplibre.LngLat(inside(centre.lng, Math.max(0, 180 * (1 - share))), inside(centre.lat, 85)), zoom: kept };
+}
+
+export function hint(text) {
+  if (box?.drawing) return;
+  $("map-hint").textContent = text ?? "";
+  $("map-hint").hidden = !text;
 }
 
 function colour(name) {

@@ -36,22 +36,27 @@ let clear = () => {};
 // `shown`: {kind, id, picture, label, guess, confidence, code, magnitudes} or null.
 export function show(shown, archive) {
   $("drop").classList.toggle("compact", shown !== null);
-  $("drop").querySelector("strong").textContent = shown ? "Another picture" : "Drop a picture here";
+  $("choose").disabled = !archive.can_search_images;
+  const [ask, how] = archive.can_search_images
+    ? [shown ? "Another picture" : "Drop a picture here", "or paste it, choose a file, or click any tile"]
+    : [shown ? "Click another tile" : "Click a tile", "to search for its like: this archive keeps no encoder for pictures"];
+  $("drop").querySelector("strong").textContent = ask;
+  $("drop").querySelector("span").textContent = how;
   $("query").hidden = shown === null;
   $("query").replaceChildren();
   if (!shown) return;
   const name = shown.label ?? shown.guess;
   const source = shown.picture ?? (shown.id !== null ? api.thumbnail(shown.id, 384) : null);
-  const picture = source
-    ? el("img", { src: source, alt: `The query${name ? `: ${words(name)}` : ""}` })
-    : square(shown.code, archive.bits, { weights: shown.magnitudes, title: "The query's code" });
+  const code = () => square(shown.code, archive.bits, { weights: shown.magnitudes, title: "The query's code" });
+  const picture = source ? el("img", { src: source, alt: `The query${name ? `: ${words(name)}` : ""}` }) : code();
+  picture.addEventListener("error", () => picture.replaceWith(code()), { once: true });
   $("query").append(...[
     el("div", { class: "query-picture" }, picture,
       el("button", { type: "button", class: "query-clear", "aria-label": "Remove the query", onclick: () => clear() }, icon("close"))),
     name ? el("p", { class: "query-name" }, el("span", {}, words(name)),
       shown.confidence !== null && shown.guess ? el("small", {}, shown.label && shown.label !== shown.guess ? `seen as ${words(shown.guess)}, ${percent(shown.confidence)}` : `${percent(shown.confidence)} sure`) : null) : null,
     shown.confidence !== null ? meter(shown.confidence) : null,
-    source ? null : el("p", { class: "query-note" }, shown.kind === "examples" ? "The examples below." : "A picture that is not in this link; its code is."),
+    source ? null : el("p", { class: "query-note" }, shown.kind === "examples" ? "The examples below." : "The link holds the code of the picture, not the picture itself."),
   ].filter((part) => part !== null));
 }
 
