@@ -49,6 +49,7 @@ def tags(path: Path) -> dict[int, int] | None:
     value_at = 8 if entry_form == 12 else 12
     for start in range(0, len(entries) - entry_form + 1, entry_form):
         tag, kind = struct.unpack_from(order + "HH", entries, start)
-        form = _NUMBERS.get(kind)
+        # A 64-bit number has no room in an entry of a classic TIFF.
+        form = None if kind == 16 and entry_form == 12 else _NUMBERS.get(kind)
         out[tag] = struct.unpack_from(order + form, entries, start + value_at)[0] if form else 0
     return out
