@@ -179,11 +179,11 @@ def _show(hits: Hits, trust: TrustCurve | None) -> None:
 def _pixels(record: Record) -> NDArray[np.uint8] | bytes:
     """What a tile shows; nothing where that cannot be read."""
     from terrahash.archive.pixels import tile_image
+    from terrahash.archive.thumbnails import DEFAULT_SIDE
     from terrahash.errors import TerrahashError
-    from terrahash.evaluation.pictures import TILE
 
     try:
-        return tile_image(record, TILE)
+        return tile_image(record, DEFAULT_SIDE)
     except TerrahashError:
         return b""
 
