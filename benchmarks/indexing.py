@@ -1,12 +1,15 @@
 """Indexing against pure inference: a 16-bit, 4-band COG, and a folder of pictures.
 
     python benchmarks/indexing.py --model ENCODER [--side 20000] [--compress zstd]
-        [--pictures FOLDER] [--rounds 3]
+        [--pictures FOLDER [--eager]] [--rounds 3]
 
 Each round measures, in turn: the network alone on tiles that are ready (one image a task on as many
 threads as indexing uses), and `index_images` into a new archive, in a process of its own each. The
 ratio is that of the medians; on a machine that others use too, that of the tiles per second of
 processor time says more. The COG (pixel-interleaved blocks of 512) is made once and kept in --work.
+
+With --eager (needs the extra `train`) a third: a torch DataLoader (a worker process for each core,
+batches of 32, Pillow) and an eager loop of the same network, as one writes it without terrahash.
 """
 
 from __future__ import annotations
@@ -103,6 +106,60 @@ def indexing(model: Path, source: Path, workers: int) -> dict[str, Any]:
     }
 
 
+def eager(model: Path, pictures: Path, workers: int) -> dict[str, Any]:
+    """The same network in plain torch: a DataLoader with worker processes, an eager loop."""
+    import torch
+    from PIL import Image
+    from safetensors.torch import load_file
+
+    from terrahash.encoder import Encoder
+    from terrahash.imagery import find_images
+    from terrahash.learning.backbones import load_backbone
+    from terrahash.learning.heads import HashHead
+    from terrahash.learning.model import ExportedNetwork, HashNetwork
+
+    encoder = Encoder.load(model)
+    card, prepared = encoder.card, encoder.preprocessing
+    backbone = load_backbone(card["backbone"], "none", size=prepared.size)
+    head = HashHead(
+        backbone.features,
+        encoder.layout.hash_bits,
+        hidden=tuple(card["numbers"]["hidden"]),
+        classes=len(encoder.classes),
+        dropout=card["numbers"]["dropout"],
+    )
+    network = HashNetwork(backbone.module, head, frozen=False)
+    network.load_state_dict(load_file(model / "weights.safetensors"))
+    exported = ExportedNetwork(network).eval()
+    paths = find_images([pictures])
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (prepared.mean, prepared.std))
+
+    class Pictures(torch.utils.data.Dataset[torch.Tensor]):
+        def __len__(self) -> int:
+            return len(paths)
+
+        def __getitem__(self, number: int) -> torch.Tensor:
+            with Image.open(paths[number]) as image:
+                side = prepared.size
+                resized = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
+            pixels = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float()
+            return (pixels - mean) / std
+
+    batches = torch.utils.data.DataLoader(Pictures(), batch_size=32, num_workers=workers)
+    with torch.inference_mode():
+        exported(torch.zeros(32, 3, prepared.size, prepared.size))
+        started = time.perf_counter()
+        signs = [(exported(batch)[0] >= 0).numpy() for batch in batches]
+        seconds = time.perf_counter() - started
+    # It is the same network, or the comparison means nothing.
+    codes = encoder.encode_files(paths[:32], workers=workers).activations >= 0
+    return {
+        "tiles_per_second": len(paths) / seconds,
+        "equal_bits": float((codes == signs[0][: len(codes)]).mean()),
+        "torch_threads": torch.get_num_threads(),
+    }
+
+
 def own_process(*arguments: str) -> dict[str, Any]:
     """One measurement in a fresh process."""
     done = subprocess.run(
@@ -120,17 +177,25 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=20_000)
     parser.add_argument("--compress", choices=["zstd", "deflate", "lzw"], default="zstd")
     parser.add_argument("--pictures", type=Path)
+    parser.add_argument(
+        "--eager", action="store_true", help="also a DataLoader and an eager loop over --pictures"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--only", choices=["inference", "indexing"])
+    parser.add_argument("--only", choices=["inference", "indexing", "eager"])
     parser.add_argument("--source", type=Path)
     options = parser.parse_args()
+    if options.eager and options.pictures is None:
+        parser.error("--eager needs --pictures")
     workers = available_cores()
     if options.only == "inference":
         print(json.dumps(inference(options.model, workers)))
         return
     if options.only == "indexing":
         print(json.dumps(indexing(options.model, options.source, workers)))
+        return
+    if options.only == "eager":
+        print(json.dumps(eager(options.model, options.source, workers)))
         return
     source = options.pictures
     if source is None:
@@ -139,20 +204,30 @@ def main() -> None:
             if shutil.disk_usage(options.work).free < options.side**2 * BANDS * 2:
                 sys.exit(f"{options.work} has no room for the scene; choose another --work")
             make_cog(source, options.side, options.compress)
-    rounds = []
+    rounds, plain = [], []
     for _ in range(options.rounds):
         pure = own_process("--model", str(options.model), "--only", "inference")
         whole = own_process(
             "--model", str(options.model), "--only", "indexing", "--source", str(source)
         )
         rounds.append((pure, whole))
-        print(json.dumps({"inference": pure, "indexing": whole}), file=sys.stderr)
+        shown = {"inference": pure, "indexing": whole}
+        if options.eager:
+            shown["eager"] = own_process(
+                "--model", str(options.model), "--only", "eager", "--source", str(options.pictures)
+            )
+            plain.append(shown["eager"]["tiles_per_second"])
+        print(json.dumps(shown), file=sys.stderr)
     cpu = [
         statistics.median(part[number]["tiles_per_cpu_second"] for part in rounds)
         for number in range(2)
     ]
     pure_rate = statistics.median(pure["tiles_per_second"] for pure, _ in rounds)
     whole_rate = statistics.median(whole["tiles_per_second"] for _, whole in rounds)
+    compared = {
+        "eager_tiles_per_second": round(statistics.median(plain), 1),
+        "ratio_to_eager": round(whole_rate / statistics.median(plain), 2),
+    } if plain else {}  # fmt: skip
     print(json.dumps({
         "source": source.name,
         "workers": workers,
@@ -162,6 +237,7 @@ def main() -> None:
         "ratio": round(whole_rate / pure_rate, 3),
         "cpu_ratio": round(cpu[1] / cpu[0], 3),
         "peak_gib": max(whole["peak_gib"] for _, whole in rounds),
+        **compared,
         "rounds": options.rounds,
     }, indent=1))  # fmt: skip
 
