@@ -12,15 +12,19 @@ import io
 import shutil
 import sys
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
 ]  # fmt: skip
+DESKTOP: ViewportSize = {"width": 1360, "height": 820}
+PHONE: ViewportSize = {"width": 390, "height": 820}
+Scheme = Literal["dark", "light"]
 # Until the map has been drawn, milliseconds.
 DRAWN = 4000
 # Colours of the page itself, which cover flat areas; the rest of 256 is for pictures.
@@ -54,12 +58,17 @@ def main(address: str, picture: str, target: str) -> None:
         page.click(".card:nth-child(2) .side")
         page.wait_for_timeout(1500)
         save(page, folder / "service-compare.png")
+        page = opened(browser, address + "#id=300", "dark", PHONE)
+        page.wait_for_timeout(DRAWN)
+        save(page, folder / "service-narrow.png")
         browser.close()
 
 
-def opened(browser: Browser, address: str, scheme: str) -> Page:
+def opened(
+    browser: Browser, address: str, scheme: Scheme, viewport: ViewportSize = DESKTOP
+) -> Page:
     """A page whose tiles are there."""
-    context = browser.new_context(viewport={"width": 1360, "height": 820}, color_scheme=scheme)
+    context = browser.new_context(viewport=viewport, color_scheme=scheme)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector(".card")
