@@ -33,7 +33,8 @@ from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs
 from terrahash.learning.methods import METHODS
 from terrahash.learning.methods.base import Method
-from terrahash.learning.training import TrainingOptions, fit_network, plan_training, versions
+from terrahash.learning.planning import TrainingOptions, plan_training
+from terrahash.learning.training import fit_network, versions
 from terrahash.machine import available_cores
 
 # What every search starts from, whatever the methods' numbers have become by it since.

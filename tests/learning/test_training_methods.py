@@ -29,7 +29,8 @@ from terrahash.learning.loop import Run, fit
 from terrahash.learning.methods import METHODS, make_method
 from terrahash.learning.methods.base import Method, Problem
 from terrahash.learning.model import HashNetwork
-from terrahash.learning.training import TrainingOptions, fit_network, plan_training
+from terrahash.learning.planning import TrainingOptions, plan_training
+from terrahash.learning.training import fit_network
 from terrahash.learning.validation import collapse
 
 from .conftest import BACKBONE, SIZE

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from terrahash.datasets import load_dataset, make_split
 from terrahash.learning import inputs as learning_inputs
-from terrahash.learning import training
+from terrahash.learning import planning
 from terrahash.learning.inputs import ImageInputs
+from terrahash.learning.planning import TrainingOptions, plan_training
 from terrahash.learning.processes import joined
-from terrahash.learning.training import TrainingOptions, fit_network, plan_training
+from terrahash.learning.training import fit_network
 
 
 def main(tiles: Path, out: Path) -> None:
@@ -23,7 +24,7 @@ def main(tiles: Path, out: Path) -> None:
     torch.set_num_threads(1)
     # Each process augments in its own way: without it, the results are the same but for rounding.
     learning_inputs.augment = lambda images, generator: images
-    training.has_bfloat16 = lambda device: False
+    planning.has_bfloat16 = lambda device: False
     data = load_dataset(tiles)
     split = make_split(data, train=0.6, seed=0, validation=0.17)
     found: dict[str, NDArray[Any]] = {}

@@ -16,7 +16,7 @@ from terrahash.benchmark.specification import Run
 from terrahash.datasets import KNOWN, Dataset, Split, load_dataset, split_from_text
 from terrahash.imagery.reading import FORMATS
 from terrahash.learning.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
-from terrahash.learning.training import Plan, TrainingOptions, plan_training
+from terrahash.learning.planning import Plan, TrainingOptions, plan_training
 
 # Image headers that are read to see how large a data set's images are.
 SAMPLED_IMAGES = 64
@@ -47,7 +47,7 @@ class Materials:
         """The training of a run, checked.
 
         Raises:
-            TerrahashError: as :func:`terrahash.learning.training.plan_training` raises.
+            TerrahashError: as :func:`terrahash.learning.planning.plan_training` raises.
         """
         options = TrainingOptions(**run.options())
         key = (run.backbone or DEFAULT_BACKBONE, run.weights, options.input_size)

@@ -28,7 +28,8 @@ from terrahash.evaluation.report import CodeReport
 from terrahash.evaluation.retrieval import Retrieval
 from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs
-from terrahash.learning.training import Plan, fit_network, train
+from terrahash.learning.planning import Plan
+from terrahash.learning.training import fit_network, train
 from terrahash.learning.training import versions as training_versions
 from terrahash.progress import Reporter
 

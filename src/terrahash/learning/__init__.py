@@ -4,6 +4,7 @@ from terrahash.learning.compat import require_torch
 
 require_torch()
 
-from terrahash.learning.training import TrainingOptions, train  # noqa: E402
+from terrahash.learning.planning import TrainingOptions  # noqa: E402
+from terrahash.learning.training import train  # noqa: E402
 
 __all__ = ["TrainingOptions", "train"]
