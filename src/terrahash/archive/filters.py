@@ -31,12 +31,16 @@ from terrahash.archive.predicates import (
 )
 from terrahash.archive.schema import ID
 from terrahash.archive.segments import Segment
+from terrahash.archive.sketching import PERHAPS, SURELY, counting, few
 from terrahash.archive.times import iso, moment
 from terrahash.archive.zones import ZONE_ROWS
 from terrahash.errors import InputError
 from terrahash.search.workers import run_on_threads, thread_count
 
-# Where sketches leave fewer than one row in this many of a block, these are looked at one by one.
+# Blocks that are judged in one go: their judgements fit in the cache of a core.
+RUN_BLOCKS = 8
+# Where sketches leave open fewer than one row in this many of a block, these are looked at one by
+# one.
 SPARSE = 8
 # Where fewer than one row in this many of a segment meet a filter, they are listed and their codes
 # copied together: reading few rows beats testing a mask for every one.
@@ -95,11 +99,7 @@ class Filter:
 
     def select(self, segment: Segment) -> Mask | Few:
         """The rows of a segment that meet the condition, deleted ones too: a mask or few rows."""
-        starts = np.arange(0, segment.rows, ZONE_ROWS)
-        possible = self._test.possible(segment)
-        if possible is not None:
-            starts = starts[possible]
-        blocks = [slice(n, min(n + ZONE_ROWS, segment.rows)) for n in starts.tolist()]
+        blocks = _runs(segment.rows, self._test.possible(segment))
         met: list[Mask | Few] = [_NONE] * len(blocks)
         numbered = iter(enumerate(blocks))
 
@@ -107,10 +107,11 @@ class Filter:
             for number, rows in numbered:
                 met[number] = self._met(segment, rows)
 
-        # The first block alone: a test of texts works out its answer for the whole segment once.
-        for number, rows in islice(numbered, 1):
-            met[number] = self._met(segment, rows)
-        run_on_threads(work, min(thread_count(), max(1, len(blocks) - 1)))
+        with counting():
+            # The first block alone: a test of texts works out its answer for a segment once.
+            for number, rows in islice(numbered, 1):
+                met[number] = self._met(segment, rows)
+            run_on_threads(work, min(thread_count(), max(1, len(blocks) - 1)))
         count = sum(len(m.rows) if isinstance(m, Few) else np.count_nonzero(m) for m in met)
         if count * FEW < segment.rows:
             found = [
@@ -127,11 +128,35 @@ class Filter:
         return out
 
     def _met(self, segment: Segment, rows: slice) -> Mask | Few:
-        maybe = self._test.maybe(segment, rows)
-        if maybe is None or np.count_nonzero(maybe) * SPARSE >= len(maybe):
+        judgement = self._test.judge(segment, rows)
+        if judgement is None:
             return self._test.block(segment, rows)
-        places = np.flatnonzero(maybe) + rows.start
-        return Few(places[self._test.block(segment, places)])
+        most = len(judgement) // SPARSE
+        places = few(judgement, most)
+        if places is not None:
+            met = judgement[places] == SURELY
+            unclear = np.flatnonzero(~met)
+            places += rows.start
+            met[unclear] = self._test.block(segment, places[unclear])
+            return Few(places[met])
+        unclear = np.flatnonzero(judgement == PERHAPS)
+        if len(unclear) > most:
+            return self._test.block(segment, rows)
+        mask = np.asarray(judgement == SURELY)
+        mask[unclear] = self._test.block(segment, unclear + rows.start)
+        return mask
+
+
+def _runs(rows: int, possible: Mask | None) -> list[slice]:
+    """Runs of rows whose blocks are all possible, each of at most some blocks."""
+    if possible is None:
+        possible = np.ones(-(-rows // ZONE_ROWS), bool)
+    edges = np.flatnonzero(np.diff(possible, prepend=False, append=False)).reshape(-1, 2)
+    return [
+        slice(start * ZONE_ROWS, min(rows, min(start + RUN_BLOCKS, stop) * ZONE_ROWS))
+        for first, stop in edges.tolist()
+        for start in range(first, stop, RUN_BLOCKS)
+    ]
 
 
 def _bind(expression: Expression, kinds: Mapping[str, str]) -> Test:

@@ -1,7 +1,7 @@
 """Tests on the columns of a segment: what a condition is made of, once it fits the columns.
 
-Each is asked in three ways: which blocks can hold a row that meets it, which rows of a block can,
-and which rows do.
+Each is asked in three ways: which blocks can hold a row that meets it, what the sketches say of the
+rows of a block, and which rows do meet it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,17 @@ from terrahash.archive.expressions import Literal
 from terrahash.archive.lookup import INDEXED, Needles
 from terrahash.archive.schema import BBOX, ID
 from terrahash.archive.segments import Segment
-from terrahash.archive.zones import ZONE_ROWS, sketched
+from terrahash.archive.sketching import PERHAPS, Judgement, Limit, judge
+from terrahash.archive.zones import ZONE_ROWS
 from terrahash.errors import InputError
 
 Mask: TypeAlias = NDArray[np.bool_]
 # Rows of a segment that a test is asked about: a block of them, or some.
 Rows: TypeAlias = slice | NDArray[np.int64]
+
+# Zones and sketches of these take a footprint across the antimeridian for one all the way round,
+# which is right for the test of footprints and for no other.
+WRAPPED = ("west", "east")
 
 SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": np.equal,
@@ -44,11 +49,11 @@ class Test(Protocol):
     def possible(self, segment: Segment) -> Mask | None:
         """``(blocks,) bool``, false where no row can meet it; None if that is not known."""
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
-        """``(n,) bool`` of a block by its sketches, false where a row cannot meet the test.
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        """``(n,) uint8`` of a block by its sketches; None if they say nothing."""
 
-        None if that is not known.
-        """
+    def limits(self) -> Sequence[Limit] | None:
+        """What the sketches are asked, if meeting all of these limits is meeting the test."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,27 @@ class AllOf:
         known = [p for p in (test.possible(segment) for test in self.tests) if p is not None]
         return np.asarray(np.logical_and.reduce(known)) if known else None
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
-        out: Mask | None = None
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        together: list[Limit] = []
+        judgements = []
         for test in self.tests:
-            mask = test.maybe(segment, rows)
-            if mask is not None:
-                out = mask if out is None else np.logical_and(out, mask, out=out)
-        return out
+            limits = test.limits()
+            if limits is None:
+                judgements.append(test.judge(segment, rows))
+            else:
+                together += limits
+        if together:
+            judgements.append(judge(segment, together, rows))
+        known = [judgement for judgement in judgements if judgement is not None]
+        if not known:
+            return None
+        out, *others = known
+        for judgement in others:
+            np.minimum(out, judgement, out=out)
+        return out if len(known) == len(judgements) else np.minimum(out, PERHAPS, out=out)
+
+    def limits(self) -> Sequence[Limit] | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -96,14 +115,17 @@ class AnyOf:
             return None
         return np.asarray(np.logical_or.reduce([p for p in known if p is not None]))
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
-        out: Mask | None = None
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        out: Judgement | None = None
         for test in self.tests:
-            mask = test.maybe(segment, rows)
-            if mask is None:
+            judgement = test.judge(segment, rows)
+            if judgement is None:
                 return None
-            out = mask if out is None else np.logical_or(out, mask, out=out)
+            out = judgement if out is None else np.maximum(out, judgement, out=out)
         return out
+
+    def limits(self) -> Sequence[Limit] | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -129,7 +151,7 @@ class Number:
         return mask
 
     def possible(self, segment: Segment) -> Mask | None:
-        zones = _zones(segment, self.column)
+        zones = None if self.column in WRAPPED else _zones(segment, self.column)
         if zones is None:
             return None
         low, high = zones[:, 0], zones[:, 1]
@@ -143,8 +165,14 @@ class Number:
                 return np.asarray(some & SIGNS[self.sign](high, self.value))
         return np.asarray(some)
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
-        return _sketch_test(segment, self.column, self.sign, self.value, rows)
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        limits = self.limits()
+        return None if limits is None else judge(segment, limits, rows)
+
+    def limits(self) -> Sequence[Limit] | None:
+        if self.sign == "!=" or self.column in WRAPPED:
+            return None
+        return (Limit(self.column, self.sign, self.value),)
 
 
 @dataclass(frozen=True)
@@ -169,7 +197,10 @@ class NumberIn:
     def possible(self, segment: Segment) -> Mask | None:
         return None
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        return None
+
+    def limits(self) -> Sequence[Limit] | None:
         return None
 
 
@@ -196,7 +227,10 @@ class Absent:
     def possible(self, segment: Segment) -> Mask | None:
         return None
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        return None
+
+    def limits(self) -> Sequence[Limit] | None:
         return None
 
 
@@ -227,7 +261,10 @@ class Text:
     def possible(self, segment: Segment) -> Mask | None:
         return None
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        return None
+
+    def limits(self) -> Sequence[Limit] | None:
         return None
 
     def _whole(self, segment: Segment) -> Mask:
@@ -302,15 +339,28 @@ class Footprint:
         across = (begins | ends) if self.west > self.east else (begins & ends)
         return np.asarray(mask & across)
 
-    def maybe(self, segment: Segment, rows: slice) -> Mask | None:
-        tests = (("west", "<=", self.east), ("east", ">=", self.west))
-        begins, ends = (_sketch_test(segment, *test, rows) for test in tests)
-        tests = (("south", "<=", self.north), ("north", ">=", self.south))
-        under, over = (_sketch_test(segment, *test, rows) for test in tests)
-        if begins is None or ends is None or under is None or over is None:
+    def judge(self, segment: Segment, rows: slice) -> Judgement | None:
+        begins, ends, *heights = self._limits
+        if self.west <= self.east:
+            return judge(segment, self._limits, rows)
+        parts = [judge(segment, limits, rows) for limits in ((begins,), (ends,), heights)]
+        if any(part is None for part in parts):
             return None
-        meets = (begins | ends) if self.west > self.east else (begins & ends)
-        return np.asarray(meets & under & over)
+        west, east, between = (part for part in parts if part is not None)
+        return np.asarray(np.minimum(np.maximum(west, east), between))
+
+    def limits(self) -> Sequence[Limit] | None:
+        return self._limits if self.west <= self.east else None
+
+    @property
+    def _limits(self) -> tuple[Limit, ...]:
+        """A footprint across the antimeridian is sketched as all the way round, never surely."""
+        return (
+            Limit("west", "<=", self.east),
+            Limit("east", ">=", self.west),
+            Limit("south", "<=", self.north),
+            Limit("north", ">=", self.south),
+        )
 
 
 def _count(rows: Rows) -> int:
@@ -327,18 +377,6 @@ def _numbers(segment: Segment, name: str, rows: Rows) -> NDArray[Any] | None:
     if name not in segment.footer.columns:
         return None
     return segment.array(name)[rows]
-
-
-def _sketch_test(segment: Segment, name: str, sign: str, value: Any, rows: slice) -> Mask | None:
-    """Where the sketches of a block allow a value to compare with a limit as said."""
-    if name + ".sketch" not in segment or sign == "!=":
-        return None
-    number = rows.start // ZONE_ROWS
-    low, high = segment.array(name + ".zones")[number].tolist()
-    limit = sketched(value, low, high)
-    sketch = segment.array(name + ".sketch")[rows]
-    loose = {"<": np.less_equal, ">": np.greater_equal}.get(sign, SIGNS[sign])
-    return np.asarray(loose(sketch, limit))
 
 
 def _zones(segment: Segment, name: str) -> NDArray[Any] | None:

@@ -7,7 +7,6 @@ below that of a limit, so is the value; the values themselves are read only wher
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,29 +42,19 @@ def build(columns: Mapping[str, Column]) -> dict[str, tuple[NDArray[Any], NDArra
             sketch = np.empty(len(values), np.uint8)
             for number, (low, high) in enumerate(zones.tolist()):
                 block = slice(number * ZONE_ROWS, (number + 1) * ZONE_ROWS)
-                sketch[block] = _sketch(values[block], low, high)
+                sketch[block] = sketched(values[block], low, high)
             out[name] = (zones, sketch)
     return out
 
 
-def sketched(value: float, low: float, high: float) -> int:
-    """The sketch of a value in a zone; never smaller for a larger value."""
-    origin, scale = _steps(low, high)
-    place = (float(value) - origin) * scale
-    return int(min(max(place, 0.0), LEVELS)) if place == place else 0
-
-
-def _sketch(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    origin, scale = _steps(low, high)
+def sketched(values: Any, low: Any, high: Any) -> NDArray[np.int16]:
+    """Sketches of values in zones, numbers or arrays; never smaller for a larger value."""
+    origin = np.asarray(low, np.float64)
     with np.errstate(all="ignore"):
-        place = (values.astype(np.float64) - origin) * scale
-    return np.clip(np.where(np.isnan(place), 0.0, place), 0, LEVELS).astype(np.uint8)
-
-
-def _steps(low: float, high: float) -> tuple[float, float]:
-    origin = float(low)
-    span = float(high) - origin
-    return origin, LEVELS / span if math.isfinite(span) and span > 0 else 0.0
+        span = np.asarray(high, np.float64) - origin
+        scale = np.where(np.isfinite(span) & (span > 0), LEVELS / span, 0.0)
+        place = (np.asarray(values, np.float64) - origin) * scale
+    return np.clip(np.where(np.isnan(place), 0.0, place), 0, LEVELS).astype(np.int16)
 
 
 def _crossing(columns: Mapping[str, Column]) -> NDArray[np.bool_] | None:
