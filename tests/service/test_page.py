@@ -267,6 +267,10 @@ def test_keys_walk_and_act(watched: Watched) -> None:
     page.focus(f".card[data-id='{second}'] .card-main")
     page.keyboard.press("u")
     page.wait_for_selector("#examples:visible")
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#help[open]", state="detached")
 
 
 def test_map_and_gallery_keep_step(watched: Watched) -> None:

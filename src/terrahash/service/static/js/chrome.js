@@ -22,6 +22,9 @@ export function init({ onTheme, onExport, onView }) {
     }
   });
   $("help-open").addEventListener("click", () => $("help").showModal());
+  addEventListener("keydown", (event) => {
+    if (event.key === "?" && !event.target.closest("input, textarea, select, dialog")) $("help").showModal();
+  });
   menu(onExport);
   for (const tab of $("tabs").querySelectorAll("button")) tab.addEventListener("click", () => { view(tab.dataset.view); onView(); });
 }
