@@ -40,12 +40,15 @@ def test_page(filled: Archive, tmp_path: Path) -> None:
     assert write_map(filled, page) == 3
     text = page.read_text()
     assert "alert(1)</script>" not in text
-    assert not re.search(r"(src|href)\s*=|https?://|@import|url\(", text)
+    assert not re.search(r"(src|href)\s*=(?! \"data:)|https?://|@import|url\(", text)
     data = json.loads(re.search(r"const data = (.*);\n", text)[1])  # type: ignore[index]
     boxes = np.frombuffer(base64.b64decode(data["boxes"])).reshape(-1, 4)
     np.testing.assert_array_equal(boxes, np.array(BOXES, float))
     assert data["rows"][0] == [1, 0, 1, 2, 0, 0, 5, 5]
     assert data["texts"][:2] == ["harbor", "a.tif"]
+    lengths = data["land"]["lengths"]
+    assert len(base64.b64decode(data["land"]["points"])) == 4 * sum(lengths)
+    assert 100 < data["land"]["rings"] < len(lengths)
 
 
 def test_filters_and_limits(
