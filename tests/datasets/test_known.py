@@ -23,6 +23,10 @@ LAYOUTS = {
     "patternnet": ("PatternNet/images/{0}/{0}{1:03d}.jpg", 38),
     "rsscn7": ("RSSCN7-master/{0}/{0}{1:03d}.jpg", 7),
     "eurosat": ("EuroSAT/2750/{0}/{0}_{1}.jpg", 10),
+    "eurosat-ms": (
+        "EuroSATallBands/ds/images/remote_sensing/otherDatasets/sentinel_2/tif/{0}/{0}_{1}.tif",
+        10,
+    ),
 }
 
 
@@ -54,6 +58,15 @@ def test_the_published_layout(name: str, tmp_path: Path, monkeypatch: pytest.Mon
     for file, row in zip(data.files, data.targets, strict=True):
         assert known.classes[int(row.argmax())] == file.split("/")[0]
     assert len(make_split(data).indices("test")) == 2 * len(known.classes)
+
+
+def test_bands_that_files_do_not_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERRAHASH_DATA", str(tmp_path))
+    fake("eurosat-ms", tmp_path, 1)
+    data = load_dataset("eurosat-ms")
+    assert len(data.bands) == 13
+    assert data.bands[-1] == "B8A"
+    assert data.subset([0, 1]).bands == data.bands
 
 
 @pytest.mark.parametrize("name", sorted(KNOWN))

@@ -11,6 +11,7 @@ import pytest
 pystac = pytest.importorskip("pystac")
 
 from terrahash.imagery import stac  # noqa: E402
+from terrahash.imagery.bands import Bands  # noqa: E402
 from terrahash.imagery.stac import Asset, assets, is_stac  # noqa: E402
 from tests.imagery.server import Behaviour, serving  # noqa: E402
 
@@ -178,3 +179,33 @@ def test_endless_catalogues_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         write(tmp_path / f"{number}.json", catalog(("child", f"{number + 1}.json")))
     _, errors = found(tmp_path / "0.json")
     assert errors == [f"{tmp_path / '4.json'}: leads beyond the limit of 5 documents"]
+
+
+FOUR = Bands(("B02", "B03", "B04", "B08"), "uint16", ((0, 1),) * 4, (1, 2, 3, 4), 4)
+
+
+def banded(key: str, name: str, *bands: str) -> dict[str, Any]:
+    return {"href": "./bands.tif", "type": "image/tiff", key: [{name: band} for band in bands]}
+
+
+@pytest.mark.parametrize(("key", "name"), [("eo:bands", "common_name"), ("bands", "name")])
+def test_the_asset_that_holds_the_bands(tmp_path: Path, key: str, name: str) -> None:
+    document = item("one")
+    document["assets"]["rgb"] = banded(key, name, "red", "green", "blue")
+    document["assets"]["ms"] = banded(key, name, "blue", "green", "red", "nir", "swir16")
+    path = write(tmp_path / "i.json", document)
+    errors: list[str] = []
+    (chosen,) = assets(path, None, lambda _, why: errors.append(why), FOUR)
+    assert chosen.href == str(tmp_path / "bands.tif")
+    assert not errors
+    ((asset,), _) = found(path)
+    assert asset.href == str(tmp_path / "a.tif")
+    del document["assets"]["ms"]
+    assert not list(assets(write(path, document), None, lambda _, why: errors.append(why), FOUR))
+    assert "which asset holds B02, B03, B04, B08 in one file (it has visual, rgb)" in errors[0]
+
+
+def test_the_only_asset_is_taken_whatever_it_says(tmp_path: Path) -> None:
+    path = write(tmp_path / "i.json", item("one"))
+    (chosen,) = assets(path, None, lambda _, why: pytest.fail(why), FOUR)
+    assert chosen.href == str(tmp_path / "a.tif")

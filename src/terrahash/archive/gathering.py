@@ -110,7 +110,7 @@ class Gatherer:
         for address in addresses:
             yield from self._remote(Source(address))
         for catalogue in catalogues:
-            for found in assets(catalogue, asset, self._skip):
+            for found in assets(catalogue, asset, self._skip, self._bands):
                 yield from self._listed(found)
 
     def _listed(self, asset: Asset) -> Iterator[Tile]:

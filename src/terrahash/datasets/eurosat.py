@@ -1,8 +1,18 @@
-"""EuroSAT, the RGB version."""
+"""EuroSAT: the RGB version, and the one with all thirteen bands of Sentinel-2."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+from terrahash.datasets.dataset import Dataset
+from terrahash.datasets.folder import load_class_folders
 from terrahash.datasets.known import Download, KnownDataset
+
+# In the files' order; the files themselves do not name them.
+BANDS = (
+    "B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B09", "B10", "B11", "B12", "B8A",
+)  # fmt: skip
 
 EUROSAT = KnownDataset(
     name="eurosat",
@@ -37,4 +47,31 @@ EUROSAT = KnownDataset(
             "EuroSAT",
         ),
     ),
+)
+
+
+def _load_all_bands(root: Path) -> Dataset:
+    data = load_class_folders(root, EUROSAT_MS.name, EUROSAT.classes)
+    return replace(data, bands=BANDS)
+
+
+EUROSAT_MS = replace(
+    EUROSAT,
+    name="eurosat-ms",
+    title="EuroSAT (all bands)",
+    folders=(
+        "EuroSATallBands/ds/images/remote_sensing/otherDatasets/sentinel_2/tif",
+        "ds/images/remote_sensing/otherDatasets/sentinel_2/tif",
+        "EuroSAT_MS",
+    ),
+    tile="64×64, 13 bands of Sentinel-2, 10 m",
+    downloads=(
+        Download(
+            "https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSATallBands.zip",
+            "EuroSATallBands.zip",
+            "sha256:751f070f9bffa2eed48b24ca2dd0b02959280c08837e8c9a5532a67ba611df59",
+            "EuroSATallBands",
+        ),
+    ),
+    load=_load_all_bands,
 )

@@ -10,7 +10,7 @@ from terrahash.cache import cache_folder
 from terrahash.datasets.aid import AID
 from terrahash.datasets.bigearthnet import BIGEARTHNET
 from terrahash.datasets.dataset import Dataset
-from terrahash.datasets.eurosat import EUROSAT
+from terrahash.datasets.eurosat import EUROSAT, EUROSAT_MS
 from terrahash.datasets.folder import load_class_folders, load_folder
 from terrahash.datasets.known import KnownDataset
 from terrahash.datasets.patternnet import PATTERNNET
@@ -32,6 +32,7 @@ KNOWN: dict[str, KnownDataset] = {
         PATTERNNET,
         RSSCN7,
         EUROSAT,
+        EUROSAT_MS,
         BIGEARTHNET,
     )
 }

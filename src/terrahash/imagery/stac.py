@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from terrahash.errors import ImageError, MissingExtraError
+from terrahash.imagery.bands import Bands, common_name
 from terrahash.imagery.sources import is_remote, path_of
 from terrahash.web import http_opener
 
@@ -58,15 +59,19 @@ def is_stac(source: str | Path) -> bool:
     return place.lower().endswith(SUFFIXES)
 
 
-def assets(source: str | Path, name: str | None, on_error: OnError) -> Iterator[Asset]:
+def assets(
+    source: str | Path, name: str | None, on_error: OnError, expected: Bands | None = None
+) -> Iterator[Asset]:
     """The assets that a STAC document leads to, catalogues followed to their ends.
 
     A document that was read over http leads to addresses only, never to this machine's files.
 
     Args:
         source: path or http(s) address of an item, item collection, catalogue or collection.
-        name: of the asset in each item; None for the one that shows the scene to the eye.
+        name: of the asset in each item; None for the one that holds the bands expected, or else the
+            one that shows the scene to the eye.
         on_error: told of each document or item that cannot be used, by name and reason.
+        expected: what the encoder takes; None for RGB.
 
     Raises:
         MissingExtraError: if pystac is not installed.
@@ -86,7 +91,7 @@ def assets(source: str | Path, name: str | None, on_error: OnError) -> Iterator[
         for item in items:
             label = str(item.get("id", href)) if isinstance(item, dict) else href
             try:
-                yield _asset(pystac, item, href, name)
+                yield _asset(pystac, item, href, name, expected)
             except ImageError as error:
                 on_error(f"{href} item {label!r}", error.message)
         for link in links:
@@ -136,10 +141,10 @@ def _links(links: Any, wanted: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _asset(pystac: Any, data: Any, href: str, name: str | None) -> Asset:
+def _asset(pystac: Any, data: Any, href: str, name: str | None, expected: Bands | None) -> Asset:
     try:
         item = pystac.Item.from_dict(data, href=href)
-        chosen = _chosen(item, name)
+        chosen = _chosen(item, name, expected)
         target = pystac.utils.make_absolute_href(chosen.href, href)
         taken = item.datetime or item.common_metadata.start_datetime
         properties = {
@@ -165,7 +170,7 @@ def _asset(pystac: Any, data: Any, href: str, name: str | None) -> Asset:
     return found
 
 
-def _chosen(item: Any, name: str | None) -> Any:
+def _chosen(item: Any, name: str | None, expected: Bands | None) -> Any:
     if name is not None:
         if name in item.assets:
             return item.assets[name]
@@ -177,6 +182,17 @@ def _chosen(item: Any, name: str | None) -> Any:
         if (asset.media_type or "").split(";")[0].strip().lower() in _RASTERS
         or (asset.media_type is None and "thumbnail" not in (asset.roles or ()))
     }
+    if expected is not None:
+        wanted = {common_name(band) for band in expected.names}
+        holding = [asset for asset in rasters.values() if wanted <= _shown(asset)]
+        if len(holding) == 1:
+            return holding[0]
+        if len(rasters) != 1:
+            raise ImageError(
+                f"say with --asset which asset holds {expected} in one file "
+                f"(it has {', '.join(item.assets) or 'none'})",
+                "",
+            )
     for key in _KEYS:
         if key in rasters:
             return rasters[key]
@@ -188,6 +204,17 @@ def _chosen(item: Any, name: str | None) -> Any:
         return next(iter(rasters.values()))
     known = ", ".join(item.assets) or "none"
     raise ImageError(f"say which asset with --asset (it has {known})", "")
+
+
+def _shown(asset: Any) -> set[str]:
+    """Names, and common names, of the bands that an asset lists (extension ``eo``, STAC 1.1)."""
+    listed = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or []
+    told: set[str] = set()
+    for band in listed if isinstance(listed, list) else []:
+        for key in ("name", "common_name", "eo:common_name"):
+            if isinstance(band, dict) and isinstance(band.get(key), str):
+                told.add(common_name(band[key]))
+    return told
 
 
 def _document(href: str) -> Any:

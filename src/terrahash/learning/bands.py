@@ -89,12 +89,14 @@ def bands_of(
     chosen = paths[:: max(1, len(paths) // SAMPLED_IMAGES)]
     first = Scene.open(source_of(chosen[0].absolute()))
     showing = [number for number, band in enumerate(first.bands, 1) if band.shows != "alpha"]
-    if names and len(names) != len(showing):
+    said = [first.bands[number - 1].name for number in showing]
+    if names and not all(said) and len(names) != len(showing):
         raise DatasetError(
             f"{chosen[0]} has {len(showing)} bands, expected {len(names)}: {', '.join(names)}",
             "fetch the data set again",
         )
-    known = names or [first.bands[number - 1].name or str(number) for number in showing]
+    numbered = [name or str(place) for place, name in enumerate(said, start=1)]
+    known = numbered if all(said) or not names else list(names)
     places = range(len(known)) if wanted in (None, (ALL,)) else _places(known, wanted or (), first)
     dtype = str(first.dtype)
     picked = tuple(known[place] for place in places)
