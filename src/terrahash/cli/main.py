@@ -14,6 +14,7 @@ from terrahash.cli.benchmark import benchmark
 from terrahash.cli.demo import demo
 from terrahash.cli.evaluate import evaluate
 from terrahash.cli.index import index
+from terrahash.cli.quantize import quantize
 from terrahash.cli.search import search
 from terrahash.cli.serve import serve
 from terrahash.cli.train import train
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, evaluate, benchmark, index, search, serve, demo):
+for command in (train, quantize, evaluate, benchmark, index, search, serve, demo):
     app.command()(command)
 app.add_typer(data.app, name="data")
 app.add_typer(archive.app, name="archive")

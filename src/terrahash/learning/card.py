@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from terrahash.codes import CodeLayout, distances
@@ -92,6 +95,8 @@ def model_card(encoder: Encoder) -> str:
     lines += [f"| {name} | {value} |" for name, value in rows]
     if card["validation"]:
         lines += ["", "## On its validation images", "", *_validation(card["validation"])]
+    if card.get("quantization"):
+        lines += ["", "## In 8 bits", "", *_quantization(card)]
     if encoder.preprocessing.bands is not None:
         lines += ["", "## Bands", "", *_bands(encoder.preprocessing.bands)]
     lines += ["", "## Classes", "", ", ".join(card["classes"]), "", "## Use", "", *USE]
@@ -132,6 +137,27 @@ def _validation(numbers: dict[str, float]) -> list[str]:
         "These images chose the epoch, so the numbers are a little kind. For the test images run "
         "`terrahash evaluate`.",
     ]
+
+
+def _quantization(card: Mapping[str, Any]) -> list[str]:
+    found, after = card["quantization"], card["validation"]
+    lines = [
+        f"Weights and activations are 8-bit integers, their ranges from "
+        f"{found['calibration_images']} images that were fitted to. On {found['compared_images']} "
+        f"images {found['equal_bits']:.2%} of the bits are those of the original "
+        f"({found['of'][:12]}).",
+    ]
+    if found["validation"] and after:
+        lines += [
+            "",
+            f"| | mAP@{after['k']} | mAP | distinct codes |",
+            "| --- | ---: | ---: | ---: |",
+            *(
+                f"| {name} | {one['map_at_k']:.4f} | {one['map']:.4f} | {one['distinct_codes']} |"
+                for name, one in (("original", found["validation"]), ("8 bits", after))
+            ),
+        ]
+    return lines
 
 
 USE = [
