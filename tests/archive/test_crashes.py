@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrahash.archive import Archive, celling, merging, open_archive, repair, verify
+from terrahash.archive import Archive, celling, merging, names, open_archive, repair, verify
 from terrahash.archive.files import Files
 from terrahash.errors import ArchiveError
 
@@ -37,6 +37,8 @@ def _merge_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merging, "FAN_OUT", 3)
     monkeypatch.setattr(merging, "GROWTH", 1)
     monkeypatch.setattr(celling, "MIN_ROWS", 1)
+    monkeypatch.setattr(names, "FIRST_AHEAD", 2)
+    monkeypatch.setattr(names, "MOST_AHEAD", 3)
 
 
 def in_child(work: Callable[[Callable[[], None]], None]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from terrahash.archive import celling, thumbnails
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
+from terrahash.archive.names import is_spare
 from terrahash.archive.segments import (
     SUFFIX,
     Footer,
@@ -121,7 +122,9 @@ def verify(path: str | Path) -> Verification:
     if len(segments) == len(state.segments):
         report.problems += _check_whole(state, segments, meta, report)
     named = {segment_path(folder, seq) for seq in state.segments}
-    report.orphans = sorted(p.name for p in folder.glob("*" + SUFFIX) if p not in named)
+    report.orphans = sorted(
+        p.name for p in folder.glob("*" + SUFFIX) if p not in named and not is_spare(p)
+    )
     report.problems += _check_encoder(path, meta.get("encoder_fingerprint", ""))
     return report
 

@@ -24,6 +24,7 @@ from terrahash.archive.columns import Column
 from terrahash.archive.files import Files, WriterLock, explained
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
+from terrahash.archive.names import is_spare
 from terrahash.archive.segments import (
     SUFFIX,
     Footer,
@@ -164,7 +165,11 @@ class _Repairer:
     def _rebuilt(self) -> tuple[Mapping[str, str], State]:
         """Meta and state as the segments themselves tell them."""
         footers: dict[int, Footer] = {}
-        for path in sorted(self.folder.glob("*" + SUFFIX)):
+        paths = sorted(self.folder.glob("*" + SUFFIX))
+        # Names that a writer made ahead come after all segments; an empty file among these is none.
+        while paths and is_spare(paths[-1]):
+            paths.pop()
+        for path in paths:
             try:
                 footer = read_footer(path)
             except ArchiveError as error:

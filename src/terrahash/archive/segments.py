@@ -169,11 +169,13 @@ class SegmentWriter:
     Args:
         files: the disk.
         path: of the new file.
+        named: whether its name is durable already, so that its folder need not be synced.
     """
 
-    def __init__(self, files: Files, path: Path) -> None:
+    def __init__(self, files: Files, path: Path, *, named: bool = False) -> None:
         self._files = files
         self._path = path
+        self._named = named
         self._file = files.create(path)
         self._places: list[ArrayPlace] = []
         self._checks: list[int] = []
@@ -231,7 +233,8 @@ class SegmentWriter:
         self._files.write(self._file, text + trailer)
         self._files.sync(self._file)
         self._file.close()
-        self._files.sync_folder(self._path.parent)
+        if not self._named:
+            self._files.sync_folder(self._path.parent)
         return Footer.from_text(text.decode(), self._end + len(text) + len(trailer))
 
     def abandon(self) -> None:

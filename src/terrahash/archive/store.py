@@ -1,8 +1,9 @@
 """The state of an archive on disk: opening it, committing to it, merging, and letting go of it.
 
-The order of every commit: write a segment, sync it and its folder, then commit the manifest that
-names it. The order of every removal: commit the manifest that no longer names a file, then remove
-it. What the manifest does not name is a leftover that the next writer sweeps.
+The order of every commit: write a segment, sync it and its folder (it alone where its name is
+durable already), then commit the manifest that names it. The order of every removal: commit the
+manifest that no longer names a file, then remove it. What the manifest does not name is a leftover
+that the next writer sweeps.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from terrahash.archive.changes import Change
 from terrahash.archive.checking import ENCODER, SEGMENTS
 from terrahash.archive.files import Files, WriterLock, explained
 from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
+from terrahash.archive.names import Names
 from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, SegmentWriter, segment_path
 from terrahash.archive.snapshot import Snapshot
 from terrahash.archive.writing import Table, write_table
@@ -59,6 +61,7 @@ class Store:
         self.closed = False
         self.mutex = threading.RLock()
         self._files = files
+        self._names = Names(path / SEGMENTS, files)
         if not (path / NAME).is_file():
             raise not_an_archive(path)
         self._lock = WriterLock(path) if writable else None
@@ -191,8 +194,12 @@ class Store:
         kinds = state.columns if change.kinds is None else change.kinds
         next_id = max(state.next_id, int(table.ids[-1]) + 1 if len(table.ids) else 0)
         with explained(self.path, "writing a segment"):
-            writer = SegmentWriter(self._files, segment_path(self._folder, state.next_seq))
+            path = segment_path(self._folder, state.next_seq)
+            named = self._names.ready(state.next_seq)
+            writer = SegmentWriter(self._files, path, named=named)
             try:
+                if not named:
+                    self._names.make(state.next_seq + 1)
                 ids, columns = write_table(writer, table)
                 for target, rows in change.dead.items():
                     writer.add(f"dead.{target}", rows)
@@ -203,6 +210,8 @@ class Store:
                     columns=columns,
                     archive=self._described(kinds),
                 )
+                if not named:
+                    self._names.settle()
                 segment = Segment.open(self._folder, footer)
                 after = self._manifest.commit(state, add=[footer], next_id=next_id, columns=kinds)
             except BaseException:
@@ -252,9 +261,17 @@ class Store:
         with self.mutex:
             if not self.closed:
                 self.closed = True
+                if self.writable:
+                    self._let_go_of_names()
                 self._manifest.close()
                 if self._lock is not None:
                     self._lock.release()
+
+    def _let_go_of_names(self) -> None:
+        try:
+            self._names.drop(self._snapshot.state.next_seq)
+        except OSError as error:
+            _log.warning("%s: leftovers stay until it is opened again: %s", self.path, error)
 
     @property
     def _folder(self) -> Path:
