@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -43,3 +45,9 @@ def test_an_export_that_differs_is_refused(small: Dataset) -> None:
     model = to_onnx(Linear(1.01), Preprocessing(32), ["activations"])
     with pytest.raises(TrainingError, match="differs"):
         check_export(Linear(), model, Preprocessing(32), small.paths)
+
+
+def test_the_network_does_not_say_where_it_was_made() -> None:
+    model = to_onnx(Linear(), Preprocessing(32), ["activations"])
+    for folder in (Path(__file__).parents[2], Path(torch.__file__).parents[1]):
+        assert str(folder).encode() not in model

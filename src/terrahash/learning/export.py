@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,10 +49,25 @@ def to_onnx(module: nn.Module, preprocessing: Preprocessing, outputs: Sequence[s
             )
         if program is None:
             raise TrainingError("the ONNX exporter returned nothing", "report this as a bug")
-        serialized: bytes = program.model_proto.SerializeToString()
+        proto = program.model_proto
+        _forget_origins(proto)
+        serialized: bytes = proto.SerializeToString()
         return serialized
     finally:
         exporter_log.setLevel(level)
+
+
+def _forget_origins(proto: Any) -> None:
+    """Remove the stack traces that the exporter notes: they name folders of this machine, and would
+    make the fingerprint of the same network depend on where it was trained."""
+    graphs = [proto.graph, *proto.functions]
+    for graph in graphs:
+        values = [*graph.value_info]
+        if graph is proto.graph:
+            values += [*graph.input, *graph.output, *graph.initializer]
+        for part in (graph, *graph.node, *values):
+            part.ClearField("metadata_props")
+            part.ClearField("doc_string")
 
 
 def check_export(
