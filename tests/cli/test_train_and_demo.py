@@ -35,6 +35,11 @@ def test_train_then_evaluate(run: Run, tiles: Path, tmp_path: Path) -> None:
     assert numbers["split_hash"] == Encoder.load(model).card["split_hash"]
     assert 0 < numbers["map_at_k"] <= 1
     assert (report / "report.html").exists()
+    smaller = run("quantize", tiles, "--model", model, "--out", tmp_path / "int8")
+    assert smaller.code == 0, smaller.err
+    assert "of bits equal on 4 images" in smaller.out
+    again = run("evaluate", tiles, "--model", tmp_path / "int8", "--k", 5, "--json")
+    assert json.loads(again.out)["split_hash"] == numbers["split_hash"]
     wrong = run("evaluate", tiles, "--model", model, "--k", 5, "--seed", 4)
     assert wrong.code == 2
     assert "split" in wrong.err
