@@ -3,10 +3,11 @@
     python benchmarks/tuning.py ucmerced --out tuning.jsonl
 
 The 60 % training part of the split is itself split 60-40: heads are trained on the first part
-(frozen features) and scored by the within-test mAP@20 of the second, the mean of two code lengths;
+(frozen features) and scored by the within-test mAP@20 of the second, at several code lengths;
 test images are not read. Each method is tried with first numbers and with the same points of a
 scrambled Sobol sequence, in its learning rate, the dropout of its head, and one number of its own.
-A trial counts as better if its lead, over the same queries, is more than twice its standard error.
+A trial is taken if it leads over the same queries at every code length by more than the standard
+error of its lead there: so much that a small fold and one length cannot mislead.
 Stopped, it goes on where it was; trials of other data are kept apart by what is recorded with them.
 """
 
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import terrahash
 from terrahash.evaluation import Retrieval, measure
@@ -56,7 +58,6 @@ OWN_FACTOR = 8.0
 LEARNING_RATES = (2e-4, 2e-2)
 DROPOUTS = (0.0, 0.5)
 K = 20
-CLEARLY = 2.0
 
 
 def candidate(name: str, trial: int, seed: int) -> Method:
@@ -127,38 +128,42 @@ def key(data: str, name: str, trial: int, bits: int, seed: int, method: Method) 
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """The best trial of each method beside its first, in Markdown."""
+    """The trial that each method takes, or else its best one, beside its first, in Markdown."""
+    lengths = sorted({record["bits"] for record in records})
     lines = [
-        "| method | first | best | lead ± its standard error | numbers of the best |",
-        "| --- | ---: | ---: | ---: | --- |",
+        f"| method | first | trial | leads at {lengths} bits | taken | numbers |",
+        "| --- | ---: | ---: | --- | --- | --- |",
     ]
     for name, own in OWN.items():
-        mine = [record for record in records if record["method"] == name]
-        lengths = {record["bits"] for record in mine}
-        trials = {
-            trial: [record for record in mine if record["trial"] == trial]
-            for trial in {record["trial"] for record in mine}
-        }
-        # A query's average precision is its mean over the code lengths.
-        scores = {
-            trial: np.mean([record["average_precisions"] for record in each], axis=0)
-            for trial, each in trials.items()
-            if len(each) == len(lengths)
-        }
-        if 0 not in scores:
+        found = {(r["trial"], r["bits"]): r for r in records if r["method"] == name}
+        trials = [t for t, _ in found if all((t, bits) in found for bits in lengths)]
+        if 0 not in trials:
             continue
-        best = max(scores, key=lambda trial: float(scores[trial].mean()))
-        leads = scores[best] - scores[0]
-        error = leads.std() / math.sqrt(len(leads))
+        scores = {
+            trial: np.array([found[trial, bits]["average_precisions"] for bits in lengths])
+            for trial in trials
+        }
+        leads = {trial: each - scores[0] for trial, each in scores.items() if trial}
+        clear = [trial for trial, lead in leads.items() if (lead.mean(1) > errors(lead)).all()]
+        chosen = max(clear or leads, key=lambda trial: float(leads[trial].mean()))
+        lead = leads[chosen]
+        shown = ", ".join(
+            f"{mean:+.3f} ± {error:.3f}"
+            for mean, error in zip(lead.mean(1), errors(lead), strict=True)
+        )
+        numbers = found[chosen, lengths[0]]["numbers"]
         searched = [*FIRST, *([own[0]] if own else [])]
-        found = trials[best][0]["numbers"]
-        better = leads.mean() > CLEARLY * error
         lines.append(
-            f"| {METHODS[name].title} | {scores[0].mean():.3f} | {scores[best].mean():.3f} "
-            f"| {leads.mean():+.3f} ± {error:.3f}{' **better**' if better else ''} "
-            f"| {', '.join(f'{each} {found[each]:g}' for each in searched)} |"
+            f"| {METHODS[name].title} | {scores[0].mean():.3f} | {scores[chosen].mean():.3f} "
+            f"| {shown} | {'yes' if clear else 'no'} "
+            f"| {', '.join(f'{each} {numbers[each]:g}' for each in searched)} |"
         )
     return "\n".join(lines)
+
+
+def errors(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard errors of the means of ``(L, Q)`` rows."""
+    return np.asarray(values.std(axis=1) / math.sqrt(values.shape[1]))
 
 
 def main() -> None:
@@ -168,7 +173,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--methods", nargs="+", default=list(OWN))
     parser.add_argument("--trials", type=int, default=8, help="beside the first numbers")
-    parser.add_argument("--bits", nargs="+", type=int, default=[16, 32])
+    parser.add_argument("--bits", nargs="+", type=int, default=[16, 32, 64])
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     done = [json.loads(line) for line in chosen.out.open()] if chosen.out.exists() else []

@@ -51,7 +51,7 @@ def test_the_encoder_says_what_it_is(frozen: Encoder, small: Dataset, small_spli
 
 def test_it_learns(frozen: Encoder, small: Dataset, small_split: Split) -> None:
     report = evaluate(frozen, small, small_split, k=5)
-    assert report.metrics.map_at_k > 0.5  # of random codes: 0.25
+    assert report.metrics.map_at_k > 0.6
 
 
 def test_same_seed_same_codes(frozen: Encoder, small: Dataset, small_split: Split) -> None:

@@ -44,7 +44,7 @@ class AHCL(Method):
     and the database codes renewed in one sweep over the bits.
 
     Attributes:
-        classification: γ of the cross-entropy, 24 (searched); published code has 20, its help 0.5.
+        classification: γ of the cross-entropy, 20 (published code; its help text says 0.5).
         queries: m, how many images stand in for queries in an iteration; all where there are fewer.
         passes: over the queries in an iteration, 2 (published code).
         scale_quantization: λ grows with the number n of database items, so that
@@ -64,9 +64,7 @@ class AHCL(Method):
         "fresh_activations": False,
     }
 
-    dropout: float = 0.37
-    learning_rate: float = 2.7e-3
-    classification: float = 24.0
+    classification: float = 20.0
     queries: int = 2000
     passes: int = 2
     scale_quantization: bool = True
@@ -100,8 +98,6 @@ class ADSH(AHCL):
     title = "ADSH"
     classifies = False
 
-    dropout: float = 0.3
-    learning_rate: float = 1e-3
     classification: float = 0.0
 
 

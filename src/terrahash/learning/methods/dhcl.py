@@ -37,7 +37,7 @@ class DHCL(Method):
 
     Attributes:
         margin: m of the self-paced proxy loss, 0.25 (published code).
-        scale: γ_s on its exponents, 4.7 (searched; published is 1, circle loss uses far more).
+        scale: γ_s on its exponents, 4; published is 1, circle loss uses far more.
         quantization: λ_q on ``mean (|h| − 1)²``; 0.5 is inferred from the published ½.
         classification: weight of the cross-entropy, 1 (published code).
         proxy_loss: ``self_paced`` draws a sample to its own proxy, ``published`` has the
@@ -65,11 +65,9 @@ class DHCL(Method):
     }
 
     margin: float = 0.25
-    scale: float = 4.7
+    scale: float = 4.0
     quantization: float = 0.5
     classification: float = 1.0
-    dropout: float = 0.37
-    learning_rate: float = 2.7e-3
     proxy_loss: Literal["self_paced", "published", "anchor"] = "self_paced"
     anchor_scale: float = 32.0
     anchor_margin: float = 0.1

@@ -24,17 +24,16 @@ class OrthoHash(Method):
     """All numbers of OrthoHash.
 
     Attributes:
-        scale: s on the cosines, 1.6 (searched).
+        scale: s on the cosines, 7.8 (searched).
         margin: m off the cosine to the own class's code, 0.3.
     """
 
     name = "orthohash"
     title = "OrthoHash"
 
-    scale: float = 1.6
+    scale: float = 7.8
     margin: float = 0.3
-    dropout: float = 0.38
-    learning_rate: float = 1.4e-2
+    learning_rate: float = 1.8e-3
 
     def head(self, problem: Problem) -> HashHead:
         return HashHead(
