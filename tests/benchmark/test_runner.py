@@ -231,6 +231,21 @@ def test_learned_databases_are_measured_beside_the_networks(tiles: Path, tmp_pat
     assert any(message.get("stage", "").startswith("training") for message in told)
 
 
+def test_images_of_four_bands(tmp_path: Path) -> None:
+    pytest.importorskip("rasterio")
+    from terrahash.datasets.scenes_ms import generate_scenes_ms
+
+    data = generate_scenes_ms(tmp_path / "tiles", size=32, per_class=8)
+    (run,) = specification(data.root, methods=("itq",), bits=(8,)).runs()
+    plan = Materials().plan(run)
+    assert plan.backbone.preprocessing.channels == 4
+    job = Job(
+        run=run, identity=identity(plan), protocols=("within-test",), k=3, models=str(tmp_path)
+    )
+    (record,) = perform(job, lambda message: None)
+    assert 0 < record["map_at_k"] <= 1
+
+
 def test_a_fine_tuned_encoder_is_kept_and_measured_again_without_training(
     tiles: Path, tmp_path: Path
 ) -> None:

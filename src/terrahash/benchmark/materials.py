@@ -15,8 +15,8 @@ from terrahash.benchmark.results import FORMAT
 from terrahash.benchmark.specification import Run
 from terrahash.datasets import KNOWN, Dataset, Split, load_dataset, split_from_text
 from terrahash.imagery.reading import FORMATS
-from terrahash.learning.backbones import DEFAULT_BACKBONE, Backbone, load_backbone
-from terrahash.learning.planning import Plan, TrainingOptions, plan_training
+from terrahash.learning.backbones import Backbone
+from terrahash.learning.planning import Plan, TrainingOptions, backbone_for, plan_training
 
 # Image headers that are read to see how large a data set's images are.
 SAMPLED_IMAGES = 64
@@ -28,7 +28,7 @@ class Materials:
     def __init__(self) -> None:
         self.dataset = cache(load_dataset)
         self._splits: dict[tuple[str, str, int], Split] = {}
-        self._backbones: dict[tuple[str, str | None, int], Backbone] = {}
+        self._backbones: dict[tuple[str, str, str | None, int], Backbone] = {}
 
     def split(self, run: Run) -> Split:
         """The split of a run.
@@ -50,13 +50,11 @@ class Materials:
             TerrahashError: as :func:`terrahash.learning.planning.plan_training` raises.
         """
         options = TrainingOptions(**run.options())
-        key = (run.backbone or DEFAULT_BACKBONE, run.weights, options.input_size)
+        dataset, split = self.dataset(run.data), self.split(run)
+        key = (split.hash, options.backbone, options.weights, options.input_size)
         if key not in self._backbones:
-            name, weights, size = key
-            self._backbones[key] = load_backbone(name, weights, size=size)
-        return plan_training(
-            self.dataset(run.data), self.split(run), options, backbone=self._backbones[key]
-        )
+            self._backbones[key] = backbone_for(dataset, split, options)
+        return plan_training(dataset, split, options, backbone=self._backbones[key])
 
 
 def identity(plan: Plan) -> str:

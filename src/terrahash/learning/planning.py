@@ -140,7 +140,7 @@ def plan_training(
         split: of that data set.
         options: how to train.
         numbers: a method with other numbers than its defaults; its name and variant count.
-        backbone: one that is loaded already, at the size that the options ask for.
+        backbone: one that is loaded already, as :func:`backbone_for` gives it.
 
     Raises:
         DatasetError: if the data set has no labels or the split belongs to another one.
@@ -161,10 +161,7 @@ def plan_training(
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
     fit_rows = split.indices("fit")
     if backbone is None:
-        statistics = bands_of(dataset.subset(fit_rows).paths, options.bands, dataset.bands)
-        backbone = load_backbone(
-            options.backbone, options.weights, size=options.input_size, statistics=statistics
-        )
+        backbone = backbone_for(dataset, split, options)
     if not backbone.pretrained:
         recipe = dataclasses.replace(recipe, backbone_learning_rate=recipe.learning_rate)
     return Plan(
@@ -179,6 +176,23 @@ def plan_training(
         ),
         fit_rows=fit_rows,
         validation_rows=split.indices("validation"),
+    )
+
+
+def backbone_for(dataset: Dataset, split: Split, options: TrainingOptions) -> Backbone:
+    """The backbone that the options name, for the bands of the images.
+
+    Raises:
+        DatasetError: if the images have no such bands.
+        ImageError: if an image cannot be read or has other bands than the first.
+        TrainingError: if weights do not fit or cannot be had.
+    """
+    fitted = dataset.subset(split.indices("fit"))
+    return load_backbone(
+        options.backbone,
+        options.weights,
+        size=options.input_size,
+        statistics=bands_of(fitted.paths, options.bands, dataset.bands),
     )
 
 
