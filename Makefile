@@ -30,7 +30,7 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(BIN)/pytest -m "not stress"
+	$(BIN)/pytest
 
 stress: setup ## Long durability and load tests
 	$(BIN)/pytest -m stress
