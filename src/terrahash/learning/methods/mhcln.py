@@ -71,7 +71,7 @@ class MHCLN(Method):
 
     def recipe(self, mode: Mode) -> Recipe:
         usual = dataclasses.replace(super().recipe(mode), batch_size=3 * self.triplets)
-        return usual if mode == "frozen" else dataclasses.replace(usual, epochs=8)
+        return usual if mode == "frozen" else dataclasses.replace(usual, epochs=4)
 
     def head(self, problem: Problem) -> HashHead:
         return sigmoid_head(self, problem)
