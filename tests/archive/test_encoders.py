@@ -24,6 +24,7 @@ class Brightness:
 
     layout = LAYOUT
     classes = ("dark", "bright")
+    preprocessing = SimpleNamespace(bands=None)
 
     def __init__(self, fingerprint: str = "f1") -> None:
         self.fingerprint = fingerprint
