@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from terrahash.datasets import Dataset, Split, load_dataset, make_split
 from terrahash.learning.backbones import Backbone, load_backbone
@@ -29,3 +31,12 @@ def small_split(small: Dataset) -> Split:
 def backbone() -> Backbone:
     """A small network with random weights."""
     return load_backbone(BACKBONE, "none", size=SIZE)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """These matrices are too small to share."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

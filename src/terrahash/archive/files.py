@@ -49,6 +49,18 @@ class Files:
         """Commit a transaction durably: with ``synchronous=FULL`` SQLite syncs its log."""
         connection.execute("COMMIT")
 
+    @contextmanager
+    def transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        """A change of a database that is durable at the end, or undone."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.commit(connection)
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
     def replace(self, source: Path, target: Path) -> None:
         """Give a file another name, at once or not at all."""
         source.replace(target)

@@ -185,15 +185,9 @@ class Manifest:
             dict(before.cells if cells is None else cells),
         )
         connection = self._connection
-        with explained(self._path, "committing to its manifest"):
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                self._write(connection, before, after, add, remove)
-                self._files.commit(connection)
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        doing = "committing to its manifest"
+        with explained(self._path, doing), self._files.transaction(connection):
+            self._write(connection, before, after, add, remove)
         return after
 
     @staticmethod

@@ -168,20 +168,13 @@ class Keeper:
         digests = [None if image is None else digest(image) for image in images]
         rows = {n: image for n, image in zip(digests, images, strict=True) if n is not None}
         connection = self._connection
-        with _explained(self._folder, "keeping thumbnails"):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.executemany(
-                    "INSERT INTO thumbnails (digest, image) VALUES (?, ?) "
-                    "ON CONFLICT (digest) DO UPDATE SET image = excluded.image "
-                    "WHERE image IS NULL",
-                    rows.items(),
-                )
-                self._files.commit(connection)
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+        doing = "keeping thumbnails"
+        with _explained(self._folder, doing), self._files.transaction(connection):
+            connection.executemany(
+                "INSERT INTO thumbnails (digest, image) VALUES (?, ?) "
+                "ON CONFLICT (digest) DO UPDATE SET image = excluded.image WHERE image IS NULL",
+                rows.items(),
+            )
         return digests
 
     def close(self) -> None:
@@ -204,9 +197,8 @@ def sweep(folder: Path, snapshot: Snapshot, files: Files) -> int:
             if not _holds(named, found)
         ]
         if gone:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("DELETE FROM thumbnails WHERE number = ?", gone)
-            files.commit(connection)
+            with files.transaction(connection):
+                connection.executemany("DELETE FROM thumbnails WHERE number = ?", gone)
             # `execute` would stop after the first page.
             connection.executescript("PRAGMA incremental_vacuum")
         return len(gone)

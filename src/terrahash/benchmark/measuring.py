@@ -128,7 +128,7 @@ def train_head(plan: Plan, reporter: Reporter) -> Trained:
         "validation_map": None if best is None or best.score is None else round(best.score, 6),
         "warnings": list(fitted.warnings),
     }
-    return Trained(taken(fitted.encode(inputs), place), fitted.learned_database(), facts)
+    return Trained(fitted.encode(inputs).at(place), fitted.learned_database(), facts)
 
 
 def train_whole(plan: Plan, folder: Path, reporter: Reporter) -> Trained:
@@ -203,17 +203,6 @@ def evaluate(
         trial.self_rows,
     )
     return evaluate_codes(retrieval, k=k, magnitudes=encoded.magnitudes[trial.queries])
-
-
-def taken(encoded: Encoded, rows: NDArray[np.int64]) -> Encoded:
-    """The codes at ``rows``, in that order."""
-    return Encoded(
-        encoded.codes[rows],
-        encoded.activations[rows],
-        encoded.magnitudes[rows],
-        None if encoded.labels is None else encoded.labels[rows],
-        None if encoded.confidences is None else encoded.confidences[rows],
-    )
 
 
 def precision_recall(result: CodeReport) -> list[list[float]]:

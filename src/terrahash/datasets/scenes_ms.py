@@ -8,8 +8,6 @@ cover; differences within a pair are larger than in nature.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,8 @@ from numpy.typing import NDArray
 from terrahash.cache import cache_folder
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.folder import load_class_folders
-from terrahash.errors import DatasetError, InputError
+from terrahash.datasets.generated import appearing, made_once
+from terrahash.errors import InputError
 
 NAME = "scenes-ms"
 GENERATOR_VERSION = 1  # raised whenever a tile comes out otherwise than before
@@ -161,22 +160,12 @@ def generate_scenes_ms(
             f"{per_class} tiles a class of {size} pixels with seed {seed} cannot be",
             f"choose {MIN_SIZE} to {MAX_SIZE} pixels, at least one tile, and a seed from 0",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"'{folder}' is in the way", "give a new folder for the tiles")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            unfinished.chmod(0o755)
-            _write_all(unfinished, size, per_class, seed)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write the tiles to '{folder}': {error.strerror}",
-            "choose a folder that can be written, or set TERRAHASH_CACHE",
-        ) from error
+    with appearing(folder, "tiles") as unfinished:
+        _write_all(unfinished, size, per_class, seed)
+    return _load(folder)
+
+
+def _load(folder: Path) -> Dataset:
     return load_class_folders(folder, NAME, SCENES_MS_CLASSES)
 
 
@@ -203,11 +192,4 @@ def load_scenes_ms() -> Dataset:
         DatasetError: if they cannot be written.
         MissingExtraError: if they are to be made and the extra ``geo`` is not installed.
     """
-    folder = scenes_ms_folder()
-    if not folder.is_dir():
-        try:
-            return generate_scenes_ms(folder)
-        except DatasetError:
-            if not folder.is_dir():  # otherwise another process was quicker
-                raise
-    return load_class_folders(folder, NAME, SCENES_MS_CLASSES)
+    return made_once(scenes_ms_folder(), generate_scenes_ms, _load)

@@ -77,14 +77,17 @@ class Encoded:
     def __iter__(self) -> Iterator[Encoded]:
         """Each image by itself."""
         for row in range(len(self)):
-            one = slice(row, row + 1)
-            yield Encoded(
-                self.codes[one],
-                self.activations[one],
-                self.magnitudes[one],
-                None if self.labels is None else self.labels[one],
-                None if self.confidences is None else self.confidences[one],
-            )
+            yield self.at(slice(row, row + 1))
+
+    def at(self, rows: slice | NDArray[np.int64]) -> Encoded:
+        """The images at these rows, in that order."""
+        return Encoded(
+            self.codes[rows],
+            self.activations[rows],
+            self.magnitudes[rows],
+            None if self.labels is None else self.labels[rows],
+            None if self.confidences is None else self.confidences[rows],
+        )
 
     @classmethod
     def concatenate(cls, parts: Sequence[Encoded]) -> Encoded:

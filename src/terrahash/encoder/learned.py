@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -58,8 +59,11 @@ class LearnedDatabase:
 
     def rows(self, digests: Sequence[str]) -> NDArray[np.int64]:
         """``(n,) int64`` row of each image by its hexadecimal SHA-256, −1 where it is unknown."""
-        known = {digest.tobytes().hex(): row for row, digest in enumerate(self.digests)}
-        return np.array([known.get(digest, -1) for digest in digests], np.int64)
+        return np.array([self._row_of.get(digest, -1) for digest in digests], np.int64)
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        return {digest.tobytes().hex(): row for row, digest in enumerate(self.digests)}
 
     def assign(self, targets: NDArray[np.bool_]) -> NDArray[np.uint8]:
         """Codes for labelled items that were not there at training (``docs/methods/ahcl.md``).

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -16,8 +14,9 @@ import numpy as np
 from terrahash.cache import cache_folder
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.folder import load_class_folders
+from terrahash.datasets.generated import appearing, made_once
 from terrahash.datasets.labels import read_label_file
-from terrahash.errors import DatasetError, InputError
+from terrahash.errors import InputError
 
 GENERATOR_VERSION = 3  # raised whenever a tile comes out otherwise than before
 DEFAULT_PER_CLASS = 60
@@ -97,23 +96,13 @@ def generate_scenes(
             f"{per_class} tiles a class with seed {seed} cannot be",
             "choose at least one tile, and a seed from 0",
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DatasetError(f"'{folder}' is in the way", "give a new folder for the scenes")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            unfinished.chmod(0o755)
-            _write_all(unfinished, size, per_class, seed)
-            _write_contents(unfinished)
-            unfinished.replace(folder)
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as error:
-        raise DatasetError(
-            f"cannot write the scenes to '{folder}': {error.strerror}",
-            "choose a folder that can be written, or set TERRAHASH_CACHE",
-        ) from error
+    with appearing(folder, "scenes") as unfinished:
+        _write_all(unfinished, size, per_class, seed)
+        _write_contents(unfinished)
+    return _load(folder)
+
+
+def _load(folder: Path) -> Dataset:
     return load_class_folders(folder, "scenes", SCENE_CLASSES)
 
 
@@ -138,14 +127,7 @@ def load_scenes() -> Dataset:
     Raises:
         DatasetError: if they cannot be written.
     """
-    folder = scenes_folder()
-    if not folder.is_dir():
-        try:
-            return generate_scenes(folder)
-        except DatasetError:
-            if not folder.is_dir():  # otherwise another process was quicker
-                raise
-    return load_class_folders(folder, "scenes", SCENE_CLASSES)
+    return made_once(scenes_folder(), generate_scenes, _load)
 
 
 def write_share(
