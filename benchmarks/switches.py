@@ -14,17 +14,15 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 
 import terrahash
-from terrahash.evaluation import Retrieval, code_statistics, measure
+from terrahash.benchmark.measuring import evaluate, train_head
 from terrahash.learning.backbones import load_backbone
-from terrahash.learning.features import extract_features
-from terrahash.learning.inputs import FeatureInputs
 from terrahash.learning.methods import METHODS
 from terrahash.learning.methods.base import Method
 from terrahash.learning.planning import TrainingOptions, plan_training
-from terrahash.learning.training import fit_network, versions
+from terrahash.learning.training import versions
+from terrahash.progress import Silent
 
 # Not bugs, but choices that the specification asks to compare.
 CHOICES = {
@@ -70,20 +68,14 @@ def main() -> None:
             split = terrahash.make_split(data, train=0.6, seed=seed)
             options = TrainingOptions(method=method.name, bits=arguments.bits, seed=seed)
             plan = plan_training(data, split, options, numbers=method, backbone=backbone)
-            test = split.indices("test")
-            rows = np.concatenate([plan.fit_rows, plan.validation_rows, test])
-            images = data.subset(rows)
-            features = extract_features(backbone, images.paths, images.digests())
-            inputs = FeatureInputs(features, torch.device("cpu"))
-            codes = fit_network(plan, inputs).encode(inputs).codes[-len(test) :]
-            layout = plan.problem.layout
-            result = measure(Retrieval.within(codes, data.labels[test], layout), k=20)
-            values.append((result.map_at_k, code_statistics(codes, layout).distinct_codes))
+            encoded = train_head(plan, Silent()).encoded
+            result = evaluate(plan, encoded, encoded.codes, "within-test", 20)
+            values.append((result.metrics.map_at_k, result.statistics.distinct_codes))
             print(said, seed, values[-1], file=sys.stderr, flush=True)
         maps, distinct = np.array(values).T
         print(
-            f"| {said} | {layout.bits} | {maps.mean():.3f} ± {maps.std(ddof=len(maps) > 1):.3f} "
-            f"| {distinct.mean():.0f} |",
+            f"| {said} | {plan.problem.layout.bits} "
+            f"| {maps.mean():.3f} ± {maps.std(ddof=len(maps) > 1):.3f} | {distinct.mean():.0f} |",
             flush=True,
         )
 

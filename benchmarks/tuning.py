@@ -29,15 +29,15 @@ import torch
 from numpy.typing import NDArray
 
 import terrahash
-from terrahash.evaluation import Retrieval, measure
+from terrahash.benchmark.measuring import evaluate, train_head
 from terrahash.learning.backbones import load_backbone
 from terrahash.learning.features import extract_features
-from terrahash.learning.inputs import FeatureInputs
 from terrahash.learning.methods import METHODS
 from terrahash.learning.methods.base import Method
 from terrahash.learning.planning import TrainingOptions, plan_training
-from terrahash.learning.training import fit_network, versions
+from terrahash.learning.training import versions
 from terrahash.machine import available_cores
+from terrahash.progress import Silent
 
 # What every search starts from, whatever the methods' numbers have become by it since.
 FIRST: dict[str, float] = {"learning_rate": 1e-3, "dropout": 0.3}
@@ -84,28 +84,15 @@ def fold(data: str, seed: int) -> tuple[terrahash.Dataset, terrahash.Split]:
     return part, terrahash.make_split(part, train=0.6, seed=seed)
 
 
-@functools.cache
-def features(data: str, seed: int, part: str) -> torch.Tensor:
-    """Backbone features of a part of the fold."""
-    images, split = fold(data, seed)
-    rows = split.indices(part)
-    chosen = images.subset(rows)
-    return torch.as_tensor(extract_features(load_backbone(), chosen.paths, chosen.digests()))
-
-
 def run(data: str, name: str, trial: int, bits: int, seed: int) -> dict[str, Any]:
     """One trial."""
     torch.set_num_threads(1)
     images, split = fold(data, seed)
-    labels = np.asarray(images.labels)
     method = candidate(name, trial, seed)
     options = TrainingOptions(method=name, bits=bits, seed=seed, device="cpu")
     plan = plan_training(images, split, options, numbers=method, backbone=load_backbone())
-    test = split.indices("test")
-    rows = torch.cat([features(data, seed, part) for part in ("fit", "validation", "test")])
-    inputs = FeatureInputs(rows.numpy(), torch.device("cpu"))
-    codes = fit_network(plan, inputs).encode(inputs).codes[-len(test) :]
-    result = measure(Retrieval.within(codes, labels[test], plan.problem.layout), k=K)
+    encoded = train_head(plan, Silent()).encoded
+    result = evaluate(plan, encoded, encoded.codes, "within-test", K).metrics
     return {
         **key(data, name, trial, bits, seed, method),
         "fold": split.hash,
@@ -137,7 +124,7 @@ def table(records: list[dict[str, Any]]) -> str:
     for name, own in OWN.items():
         found = {(r["trial"], r["bits"]): r for r in records if r["method"] == name}
         trials = [t for t, _ in found if all((t, bits) in found for bits in lengths)]
-        if 0 not in trials:
+        if 0 not in trials or len(trials) < 2:
             continue
         scores = {
             trial: np.array([found[trial, bits]["average_precisions"] for bits in lengths])
@@ -186,8 +173,9 @@ def main() -> None:
     keys = [key(*each, candidate(each[1], each[2], chosen.seed)) for each in wanted]
     found = [{name: record[name] for name in keys[0]} for record in done]
     missing = [each for each, mine in zip(wanted, keys, strict=True) if mine not in found]
-    for part in ("fit", "validation", "test"):  # once, before several processes want them
-        features(chosen.data, chosen.seed, part)
+    images, _ = fold(chosen.data, chosen.seed)
+    # Once, before several processes want them.
+    extract_features(load_backbone(), images.paths, images.digests())
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(available_cores(), context) as pool:
         for future in concurrent.futures.as_completed(pool.submit(run, *each) for each in missing):
