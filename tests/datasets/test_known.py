@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from terrahash.datasets import KNOWN, load_dataset, make_split
-from terrahash.datasets.bigearthnet import BIGEARTHNET, RAW
+from terrahash.datasets.bigearthnet import BANDS, BIGEARTHNET, BIGEARTHNET_MS, RAW
 from terrahash.errors import DatasetError
 
 # Where an image of the class lies, as published; {} is the class.
@@ -40,7 +40,7 @@ def fake(name: str, data: Path, count: int = 5) -> None:
 
 
 def test_every_known_data_set_is_tested() -> None:
-    assert set(KNOWN) == {*LAYOUTS, "bigearthnet"}
+    assert set(KNOWN) == {*LAYOUTS, "bigearthnet", "bigearthnet-ms"}
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -138,8 +138,9 @@ def test_a_folder_named_like_a_known_set_is_given_by_its_path(
 def patch(data: Path, name: str, labels: list[str], level: int = 1000) -> None:
     folder = data / RAW / name
     folder.mkdir(parents=True)
-    for number, band in enumerate(("B02", "B03", "B04", "B08")):
-        pixels = np.full((120, 120), level + 500 * number, np.uint16)
+    for number, band in enumerate(BANDS, start=-1):
+        side = {"B01": 20, "B09": 20, "B02": 120, "B03": 120, "B04": 120, "B08": 120}.get(band, 60)
+        pixels = np.full((side, side), level + 500 * number, np.uint16)
         Image.fromarray(pixels).save(folder / f"{name}_{band}.tif")
     (folder / f"{name}_labels_metadata.json").write_text(json.dumps({"labels": labels}))
 
@@ -170,6 +171,43 @@ def test_bigearthnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = data.paths[0].stat().st_mtime_ns
     BIGEARTHNET.prepare(tmp_path, None)
     assert data.paths[0].stat().st_mtime_ns == before
+
+
+def test_all_bands_of_bigearthnet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    monkeypatch.setenv("TERRAHASH_DATA", str(tmp_path))
+    patch(tmp_path, "S2A_1_0", ["Sea and ocean", "Pastures"])
+    patch(tmp_path, "S2A_1_1", ["Burnt areas"])
+    with pytest.raises(DatasetError, match="not prepared") as raised:
+        load_dataset("bigearthnet-ms")
+    assert "prepare bigearthnet-ms" in raised.value.remedy
+    place = rasterio.Affine(10, 0, 500_000, 0, -10, 5_500_000)
+    (tmp_path / RAW / "S2A_1_0/S2A_1_0_B02.tif").unlink()
+    finest = tmp_path / RAW / "S2A_1_0/S2A_1_0_B02.tif"
+    size = {"width": 120, "height": 120, "count": 1, "dtype": "uint16"}
+    with rasterio.open(finest, "w", "GTiff", crs="EPSG:32629", transform=place, **size) as image:
+        image.write(np.arange(120 * 120, dtype=np.uint16).reshape(1, 120, 120))
+    assert BIGEARTHNET_MS.prepare is not None
+    made = BIGEARTHNET_MS.prepare(tmp_path, None)
+    data = load_dataset("bigearthnet-ms")
+    assert (data.root, data.files) == (made, ("S2A_1_0.tif",))
+    assert {data.class_names[column] for column in np.flatnonzero(data.targets[0])} == {
+        "Marine waters",
+        "Pastures",
+    }
+    with rasterio.open(data.paths[0]) as image:
+        assert image.descriptions == BANDS
+        assert (image.shape, image.crs, image.transform) == ((120, 120), "EPSG:32629", place)
+        pixels = image.read()
+    assert pixels.dtype == np.uint16
+    assert pixels[1, 3, 7] == 3 * 120 + 7
+    assert [band[60, 60] for band in pixels[[0, 2, 8, 11]]] == [500, 1500, 4500, 6000]
+    (tmp_path / RAW / "S2A_1_0/S2A_1_0_B8A.tif").write_bytes(b"II*\x00")
+    for file in made.iterdir():
+        file.unlink()
+    made.rmdir()
+    with pytest.raises(DatasetError, match=r"B8A\.tif"):
+        BIGEARTHNET_MS.prepare(tmp_path, None)
 
 
 def test_damaged_patches_of_bigearthnet(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from terrahash.cache import cache_folder
 from terrahash.datasets.aid import AID
-from terrahash.datasets.bigearthnet import BIGEARTHNET
+from terrahash.datasets.bigearthnet import BIGEARTHNET, BIGEARTHNET_MS
 from terrahash.datasets.dataset import Dataset
 from terrahash.datasets.eurosat import EUROSAT, EUROSAT_MS
 from terrahash.datasets.folder import load_class_folders, load_folder
@@ -34,6 +34,7 @@ KNOWN: dict[str, KnownDataset] = {
         EUROSAT,
         EUROSAT_MS,
         BIGEARTHNET,
+        BIGEARTHNET_MS,
     )
 }
 
