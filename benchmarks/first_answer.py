@@ -96,6 +96,7 @@ def main() -> None:
         )
         assert process.stderr is not None
         address = process.stderr.readline().split()[3]
+        # Somebody reads the log, as in real use.
         subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
         try:
             times = drops(chromium, address, pictures, chosen.drops, chosen.seed)

@@ -118,7 +118,7 @@ def serve(path: Path) -> tuple[subprocess.Popen[str], str]:
     )
     assert process.stderr is not None
     address = process.stderr.readline().split("http://")[1].split("/")[0]
-    # The log is read away, or the service would wait for it.
+    # Somebody reads the log, as in real use.
     subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
     time.sleep(8)
     return process, address

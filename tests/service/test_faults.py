@@ -36,7 +36,7 @@ STARTS_WITHIN = 120.0
 
 @contextmanager
 def process(archive: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``terrahash serve`` in a process of its own, and its ``host:port``."""
+    """``terrahash serve`` in a process of its own, and its ``host:port``; nobody reads its log."""
     environment = {**os.environ, "TERRAHASH_WRITE_TOKEN": WRITE_TOKEN}
     running = subprocess.Popen(
         [sys.executable, "-c", SERVE, "serve", "--archive", str(archive), "--port", "0"],
@@ -44,14 +44,10 @@ def process(archive: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         text=True,
         env=environment,
     )
-    log: threading.Thread | None = None
     try:
         assert running.stderr is not None
         line = running.stderr.readline()
         address = line.split("http://")[1].split("/")[0]
-        # Its log is read away, or it would wait for that once the pipe is full.
-        log = threading.Thread(target=running.stderr.read)
-        log.start()
         deadline = time.monotonic() + STARTS_WITHIN
         while time.monotonic() < deadline:
             try:
@@ -59,13 +55,12 @@ def process(archive: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
                     break
             except ConnectionError:
                 pass
+            assert running.poll() is None, running.stderr.read()
             time.sleep(0.05)
         yield running, address
     finally:
         running.kill()
         running.wait()
-        if log is not None:
-            log.join()
         if running.stderr is not None:
             running.stderr.close()
 

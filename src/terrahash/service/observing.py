@@ -1,22 +1,22 @@
-"""What can be seen of a running service: metrics and structured logs, never a query's contents."""
+"""What can be seen of a running service: metrics and a line a request, never a query's contents."""
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
-from typing import Any
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from terrahash.service import logs
 from terrahash.service.problems import unforeseen
 
 _log = logging.getLogger("terrahash.service.requests")
-# Standard fields of a log record; what else it has was given with `extra`.
-_PLAIN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -62,6 +62,16 @@ class Metrics:
             "Work that runs or waits for a thread, by kind.",
             ("kind",),
             registry=self.registry,
+        )
+        self.registry.register(_Dropped())
+
+
+class _Dropped(Collector):
+    def collect(self) -> Iterable[Metric]:
+        yield CounterMetricFamily(
+            "terrahash_log_lines_dropped",
+            "Lines of the log that nobody took from standard error.",
+            value=logs.dropped(),
         )
 
 
@@ -118,35 +128,3 @@ class Observe:
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, Any] = {
-            "time": f"{moment}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **{key: value for key, value in record.__dict__.items() if key not in _PLAIN},
-        }
-        line.pop("color_message", None)
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-def log_to_stderr() -> None:
-    """Write the service's log to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    for name, level in (
-        ("terrahash", logging.INFO),
-        ("uvicorn.error", logging.WARNING),
-    ):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.setLevel(level)
-        logger.propagate = False

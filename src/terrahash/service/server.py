@@ -44,11 +44,14 @@ def run(settings: Settings, *, announce: Callable[[str], None] | None = None) ->
     def work() -> None:
         import uvicorn
 
-        from terrahash.service.observing import log_to_stderr
+        from terrahash.service import logs
 
-        log_to_stderr()
+        logs.open_log()
         sys.setswitchinterval(SWITCH_SECONDS)
-        uvicorn.Server(configured(settings)).run(sockets=[listening])
+        try:
+            uvicorn.Server(configured(settings)).run(sockets=[listening])
+        finally:
+            logs.close_log()
 
     supervise(listening, work)
 

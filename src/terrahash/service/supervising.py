@@ -20,6 +20,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from terrahash.service import logs
+
 # Ends by these signals are crashes; by others somebody asked for the end.
 CRASHES = frozenset(
     {
@@ -35,8 +37,8 @@ CRASHES = frozenset(
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 SOON = 60.0
-
-_log = logging.getLogger("terrahash.service")
+# Characters of the fault that ended a worker: a line that a pipe takes as a whole.
+LONGEST_FAULT = 3000
 
 
 def supervise(listening: socket.socket, work: Callable[[], None]) -> None:
@@ -80,7 +82,12 @@ def supervise(listening: socket.socket, work: Callable[[], None]) -> None:
             if -code not in CRASHES:
                 sys.exit(code if code > 0 else 128 - code)
             pause = FIRST_PAUSE if time.monotonic() - started > SOON else pause
-            _tell(signal.Signals(-code).name, pause)
+            logs.say(
+                logging.ERROR,
+                "the service crashed and is started again",
+                signal=signal.Signals(-code).name,
+                pause_seconds=pause,
+            )
             stopping.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
     finally:
@@ -104,7 +111,8 @@ def _work(work: Callable[[], None], alive: int) -> NoReturn:
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
-        traceback.print_exc()
+        fault = traceback.format_exc()[-LONGEST_FAULT:]
+        logs.say(logging.CRITICAL, "the service met a fault of its own", trace=fault)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -120,12 +128,3 @@ def _end_with_parent(alive: int) -> None:
 def _kill(process: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-
-
-def _tell(name: str, pause: float) -> None:
-    from terrahash.service.observing import log_to_stderr
-
-    log_to_stderr()
-    _log.error(
-        "the service crashed and is started again", extra={"signal": name, "pause_seconds": pause}
-    )
