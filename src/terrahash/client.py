@@ -107,31 +107,30 @@ class Client:
             raise InputError("neither k nor radius is given", "say how many hits or how near")
         if k is not None and not 1 <= k <= MOST:
             raise InputError(f"k is {k}", f"ask for 1 to {MOST} hits")
-        body: bytes | None = None
-        name: str | None = None
-        if isinstance(query, (int, np.integer)):
-            path, name = f"items/{int(query)}/similar", f"id {int(query)}"
-        else:
-            path, body = "search/image", _encoded(query)
-            name = None if isinstance(query, np.ndarray) else str(query)
-        asked = {
+        asked: dict[str, Any] = {
             "radius": radius,
-            "where": where,
-            "bbox": None if bbox is None else ",".join(str(float(side)) for side in bbox),
-            "after": None if after is None else str(after),
-            "before": None if before is None else str(before),
             "ranking": "asymmetric" if asymmetric else "plain",
+            "filters": {
+                "where": where,
+                "bbox": None if bbox is None else [float(side) for side in bbox],
+                "after": None if after is None else str(after),
+                "before": None if before is None else str(before),
+            },
         }
-        given = {name: value for name, value in asked.items() if value is not None}
+        if isinstance(query, (int, np.integer)):
+            asked["id"], name = int(query), f"id {int(query)}"
+        else:
+            asked["image"] = _encoded(query)
+            name = None if isinstance(query, np.ndarray) else str(query)
         hits: list[dict[str, Any]] = []
-        answer = self._pages(path, given, body, hits, MOST if k is None else k)
+        answer = self._pages(asked, hits, MOST if k is None else k)
         more = answer["next_offset"] is not None
         if ties and more:
             missing = answer["ties_at_last_distance"] - sum(
                 _rank(h) == _rank(hits[-1]) for h in hits
             )
             if missing:
-                answer = self._pages(path, given, body, hits, min(len(hits) + missing, MOST))
+                answer = self._pages(asked, hits, min(len(hits) + missing, MOST))
         if len(hits) == MOST and k != MOST:
             raise InputError(
                 f"{self.url} gives out no more than {MOST} hits, and there may be more",
@@ -140,30 +139,32 @@ class Client:
         return _hits(name, hits, answer)
 
     def _pages(
-        self,
-        path: str,
-        given: dict[str, Any],
-        body: bytes | None,
-        hits: list[dict[str, Any]],
-        wanted: int,
+        self, asked: dict[str, Any], hits: list[dict[str, Any]], wanted: int
     ) -> dict[str, Any]:
-        """Append hits until there are as many as wanted, or all; gives the last answer."""
+        """Append hits until there are as many as wanted, or all; gives the last answer.
+
+        An image is sent once; from then on its code stands for it in what is asked.
+        """
         while True:
-            page = {**given, "k": min(PAGE, wanted - len(hits)), "offset": len(hits)}
-            method = "GET" if body is None else "POST"
-            answer: dict[str, Any] = self._ask(
-                method, f"{path}?{urllib.parse.urlencode(page)}", body
-            )
+            image = asked.pop("image", None)
+            page = {**asked, "k": min(PAGE, wanted - len(hits)), "offset": len(hits)}
+            answer: dict[str, Any]
+            if image is None:
+                answer = self._ask("POST", "search", json.dumps(page).encode())
+            else:
+                answer = self._ask("POST", f"search/image?{_address(page)}", image, "octet-stream")
+                query = answer["query"]
+                asked["code"] = {"hex": query["code"], "magnitudes": query["magnitudes"]}
             hits += answer["hits"]
             if answer["next_offset"] is None or len(hits) >= wanted:
                 return answer
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+    def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "json") -> Any:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
             f"{self.url}/api/v1/{path}", data=body, method=method
         )
         if body is not None:
-            request.add_header("Content-Type", "application/octet-stream")
+            request.add_header("Content-Type", f"application/{kind}")
         if self._token is not None:
             request.add_header("Authorization", f"Bearer {self._token}")
         try:
@@ -195,6 +196,15 @@ def connect(url: str, token: str | None = None, *, timeout: float = TIMEOUT_SECO
         InputError: if the address is none of HTTP.
     """
     return Client(url, token, timeout=timeout)
+
+
+def _address(page: dict[str, Any]) -> str:
+    """Options of a search as they are written in an address."""
+    filters = dict(page["filters"])
+    if filters["bbox"] is not None:
+        filters["bbox"] = ",".join(map(str, filters["bbox"]))
+    flat = {**page, **filters, "filters": None}
+    return urllib.parse.urlencode({name: one for name, one in flat.items() if one is not None})
 
 
 def _rank(hit: dict[str, Any]) -> tuple[Any, Any]:

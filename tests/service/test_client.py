@@ -85,6 +85,30 @@ def test_many_hits_come_in_pages(remote: Client, monkeypatch: pytest.MonkeyPatch
     assert remote.search(3, 500).ids.tolist() == whole
 
 
+def test_an_image_is_sent_once(
+    remote: Client, made: Path, tiles: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask = Client._ask
+
+    def noted(self: Client, method: str, path: str, *rest: Any) -> Any:
+        asked.append(path.partition("?")[0])
+        return ask(self, method, path, *rest)
+
+    monkeypatch.setattr(Client, "_ask", noted)
+    monkeypatch.setattr("terrahash.client.PAGE", 11)
+    image = tiles / "checks" / "checks07.png"
+    filters: dict[str, Any] = {"where": "confidence > 0", "bbox": (-180, -90, 180, 90)}
+    hits = remote.search(image, 40, ties=True, **filters)
+    assert asked.count("search/image") == 1
+    assert len(asked) > 3
+    with open_archive(made, mode="r") as local:
+        expected = local.search(image, 40, ties=True, **filters)
+    assert hits.ids.tolist() == expected.ids.tolist()
+    assert hits.scores is not None
+    assert hits.scores.tolist() == expected.scores.tolist()  # type: ignore[union-attr]
+
+
 def test_errors_are_the_archive_s(remote: Client, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="999"):
         remote.search(999)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -94,37 +94,101 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, made: Path)
         create_app(Settings(archive=made))
 
 
-def test_the_demo_is_made_once(monkeypatch: pytest.MonkeyPatch, made: Path, tmp_path: Path) -> None:
-    monkeypatch.setenv("TERRAHASH_CACHE", str(tmp_path))
-    folder = tmp_path / "serve-demo"
-    calls: list[list[str]] = []
+class Making:
+    """Stands where the process that makes the demo would be started."""
 
-    def make(command: list[str], **_: Any) -> SimpleNamespace:
-        calls.append(command)
+    commands: list[list[str]] = []  # noqa: RUF012 - of one test
+    made: Path
+    code = 0
+    interrupted = False
+
+    def __init__(self, command: list[str], **_: Any) -> None:
+        self.commands.append(command)
+
+    def __enter__(self) -> Making:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def wait(self) -> int:
+        folder = demo.folder()
         assert not folder.exists(), "what an interrupted run left is in the way"
-        shutil.copytree(made, folder / "tiles.terrahash")
-        return SimpleNamespace(returncode=0)
+        if type(self).interrupted:
+            type(self).interrupted = False
+            raise KeyboardInterrupt
+        shutil.copytree(self.made, folder / "tiles.terrahash")
+        return self.code
 
-    folder.mkdir()
-    (folder / "left").touch()
-    with monkeypatch.context() as patched:
-        patched.setattr(subprocess, "run", make)
-        for _ in range(2):
-            settings = serve(monkeypatch, "--demo")
-            assert isinstance(settings, Settings)
-            assert settings.demo
-    assert [command[2:] for command in calls] == [["terrahash", "demo", "--out", str(folder)]]
-    with open_archive(settings.archive, mode="r") as archive:
+
+@pytest.fixture
+def making(monkeypatch: pytest.MonkeyPatch, made: Path, tmp_path: Path) -> type[Making]:
+    """A demo that is made at once, in a folder of this test, with a port of its own."""
+    monkeypatch.setenv("TERRAHASH_CACHE", str(tmp_path))
+    fresh = type("Fresh", (Making,), {"commands": [], "made": made})
+    monkeypatch.setattr(subprocess, "Popen", fresh)
+    monkeypatch.setattr("terrahash.service.server.supervise", lambda *_: None)
+    return fresh
+
+
+def started(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Exit code of the command, up to where it would answer."""
+    monkeypatch.setattr(sys, "argv", ["terrahash", "serve", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def test_the_demo_is_made_once(
+    monkeypatch: pytest.MonkeyPatch, making: type[Making], capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.folder().mkdir(parents=True)
+    (demo.folder() / "left").touch()
+    for told in ("Making the demo", "terrahash is at http://127.0.0.1:"):
+        assert started(monkeypatch, "--demo", "--port", 0) == 0
+        assert capsys.readouterr().err.startswith(told)
+    assert [command[2:] for command in making.commands] == [
+        ["terrahash", "demo", "--out", str(demo.folder())]
+    ]
+    with open_archive(demo.archive(), mode="r") as archive:
         assert all(record.bbox for record in archive.records(archive.ids()))
 
 
 def test_a_demo_that_cannot_be_made_is_no_service(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, making: type[Making]
 ) -> None:
-    monkeypatch.setenv("TERRAHASH_CACHE", str(tmp_path))
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=2))
-    assert serve(monkeypatch, "--demo") == 2
-    assert not (tmp_path / "serve-demo" / "placed").exists()
+    making.code = 2
+    assert started(monkeypatch, "--demo", "--port", 0) == 2
+    assert not demo.is_made()
+
+
+def test_a_demo_that_is_interrupted_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, making: type[Making], capsys: pytest.CaptureFixture[str]
+) -> None:
+    making.interrupted = True
+    # The process ends upon the same Ctrl-C, and what it left stays until the next start.
+    assert started(monkeypatch, "--demo", "--port", 0) == 130
+    assert "terrahash is at" not in capsys.readouterr().err
+    assert not demo.is_made()
+    shutil.rmtree(demo.folder(), ignore_errors=True)
+    assert started(monkeypatch, "--demo", "--port", 0) == 0
+    assert demo.is_made()
+
+
+def test_an_address_that_is_taken_is_told_before_a_demo_is_made(
+    monkeypatch: pytest.MonkeyPatch, making: type[Making], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert started(monkeypatch, "--demo", "--port", port) == 2
+    told = capsys.readouterr().err
+    assert f"127.0.0.1:{port}" in told
+    assert "--port" in told
+    assert making.commands == []
 
 
 @pytest.mark.stress

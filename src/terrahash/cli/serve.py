@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -76,7 +74,8 @@ def serve(
         ),
     ] = False,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Serve built-in scenes; made on first use, in minutes.")
+        bool,
+        typer.Option("--demo", help="Serve built-in scenes; made at the first use."),
     ] = False,
 ) -> None:
     """Serve an archive's search: a page to look at, and REST under /api/v1.
@@ -104,16 +103,16 @@ def serve(
         remote_pictures=remote_pictures,
         demo=demo,
     )
-    if not (settings.archive / "archive.sqlite").exists():
+    if not demo and not (settings.archive / "archive.sqlite").exists():
         raise InputError(
             f"{settings.archive} is not an archive",
             f"make one: terrahash index IMAGES --archive {settings.archive}",
         )
-    serve(settings, announce=_announce)
+    serve(settings, prepare=_make_demo if demo else None, announce=_announce)
 
 
 def _announce(address: str) -> None:
-    print(f"terrahash is at {address}  (Ctrl-C to stop)", file=sys.stderr)  # noqa: T201
+    _tell(f"terrahash is at {address}  (Ctrl-C to stop)")
 
 
 def _token(file: Path | None, name: str) -> str | None:
@@ -127,26 +126,30 @@ def _token(file: Path | None, name: str) -> str | None:
 
 
 def _demo_archive() -> Path:
-    """The archive of the built-in scenes, trained and placed on the map at the first use."""
-    from terrahash.archive import open_archive
-    from terrahash.cache import cache_folder
-    from terrahash.service.demo import place
+    from terrahash.service import demo
 
-    folder = cache_folder() / "serve-demo"
-    archive = folder / "tiles.terrahash"
-    placed = folder / "placed"
-    if not placed.exists():
-        # What an interrupted run left is made again.
-        shutil.rmtree(folder, ignore_errors=True)
-        # In a process of its own: the service would keep what training takes of memory.
-        made = subprocess.run(  # noqa: S603 - our own command
-            [sys.executable, "-m", "terrahash", "demo", "--out", str(folder)],
-            stdout=sys.stderr,
-            check=False,
-        )
-        if made.returncode:
-            raise typer.Exit(made.returncode)
-        with open_archive(archive, mode="a") as opened:
-            place(opened)
-        placed.touch()
-    return archive
+    return demo.archive()
+
+
+def _make_demo() -> None:
+    """Make the archive of the built-in scenes at the first use."""
+    from terrahash.cli.main import INTERRUPTED
+    from terrahash.service import demo
+
+    if demo.is_made():
+        return
+    _tell(
+        "Making the demo, once: scenes are drawn, an encoder is trained on them, and they are "
+        f"indexed.\nThis takes about a minute on two free processors; kept in {demo.folder()}"
+    )
+    try:
+        code = demo.make()
+    except KeyboardInterrupt:
+        # The process that was making it has said so.
+        raise typer.Exit(INTERRUPTED) from None
+    if code:
+        raise typer.Exit(code)
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201

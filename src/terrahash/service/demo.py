@@ -1,13 +1,18 @@
-"""Places and dates for the demo's tiles, which show no place on Earth."""
+"""The demo's archive: drawn scenes with invented places and dates, as they show no real ones."""
 
 from __future__ import annotations
 
 import math
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 
-from terrahash.archive import Archive
+from terrahash.archive import Archive, open_archive
+from terrahash.cache import cache_folder
 
 # Longitude and latitude of towns all over the world; the tiles lie around them in blocks.
 PLACES = (
@@ -22,6 +27,49 @@ TILE_DEGREES = 640 / 111_320
 FIRST_DAY = datetime(2021, 1, 1, tzinfo=UTC)
 DAYS = 5 * 365
 BATCH = 5_000
+_DONE = "placed"
+
+
+def folder() -> Path:
+    """Where the demo is kept."""
+    return cache_folder() / "serve-demo"
+
+
+def archive() -> Path:
+    """The folder of its archive, whether or not it is there."""
+    return folder() / "tiles.terrahash"
+
+
+def is_made() -> bool:
+    """Whether the archive is there as a whole."""
+    return (folder() / _DONE).exists()
+
+
+def make() -> int:
+    """Draw the scenes, train an encoder, index and place the tiles; what is shown goes to stderr.
+
+    In a process of its own: the service would keep what training takes of memory.
+
+    Returns:
+        The exit code of that process, other than 0 if there is no demo.
+
+    Raises:
+        KeyboardInterrupt: once that process has ended as well.
+    """
+    # What an interrupted run left is made again.
+    shutil.rmtree(folder(), ignore_errors=True)
+    command = [sys.executable, "-m", "terrahash", "demo", "--out", str(folder())]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as making:  # noqa: S603 - our own
+        try:
+            code = making.wait()
+        except KeyboardInterrupt:
+            making.wait()  # Ctrl-C reached it too
+            raise
+    if code == 0:
+        with open_archive(archive(), mode="a") as opened:
+            place(opened)
+        (folder() / _DONE).touch()
+    return code
 
 
 def place(archive: Archive, seed: int = 0) -> int:

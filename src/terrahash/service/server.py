@@ -25,35 +25,43 @@ BACKLOG = 1024
 SWITCH_SECONDS = 0.0005
 
 
-def run(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    prepare: Callable[[], None] | None = None,
+    announce: Callable[[str], None] | None = None,
+) -> None:
     """Serve until SIGINT or SIGTERM, in a process of its own that is replaced if it crashes.
 
     Args:
         settings: of the service.
+        prepare: called once the address is held; who connects meanwhile waits.
         announce: called with the page's address once it can be visited.
 
     Raises:
         InputError: if the address cannot be listened at.
     """
     _raise_file_limit()
-    listening = _listen(settings)
-    if announce is not None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        announce(f"http://{host}:{listening.getsockname()[1]}/")
+    with _listen(settings) as listening:
+        if prepare is not None:
+            prepare()
+        if announce is not None:
+            host = f"[{settings.host}]" if ":" in settings.host else settings.host
+            announce(f"http://{host}:{listening.getsockname()[1]}/")
 
-    def work() -> None:
-        import uvicorn
+        def work() -> None:
+            import uvicorn
 
-        from terrahash.service import logs
+            from terrahash.service import logs
 
-        logs.open_log()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        try:
-            uvicorn.Server(configured(settings)).run(sockets=[listening])
-        finally:
-            logs.close_log()
+            logs.open_log()
+            sys.setswitchinterval(SWITCH_SECONDS)
+            try:
+                uvicorn.Server(configured(settings)).run(sockets=[listening])
+            finally:
+                logs.close_log()
 
-    supervise(listening, work)
+        supervise(listening, work)
 
 
 def configured(settings: Settings) -> uvicorn.Config:

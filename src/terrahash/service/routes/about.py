@@ -33,7 +33,9 @@ async def archive(service: Running) -> JSONResponse:
         info = opened.info().to_json()
         del info["path"]
         return {
-            "name": opened.path.absolute().name.removesuffix(".terrahash"),
+            "name": "demo"
+            if service.settings.demo
+            else opened.path.absolute().name.removesuffix(".terrahash"),
             **info,
             "can_search_images": (opened.path / "encoder").is_dir(),
             "writable": service.settings.write_token is not None,
