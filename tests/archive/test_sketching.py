@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from terrahash.archive import Archive, filters, sketching, zones
-from terrahash.archive.sketching import NO, PERHAPS, SURELY, Limit, judge
+from terrahash.archive import Archive, filters, on_texts, predicates, sketching, zones
+from terrahash.archive.segments import Segment
+from terrahash.archive.sketching import NO, PERHAPS, SURELY, Judgement, Limit, Sketches
 
 from .conftest import LAYOUT, random_codes
 
@@ -55,6 +56,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     return archive
 
 
+def judge(segment: Segment, limits: list[Limit]) -> Judgement:
+    sketches = Sketches.of(segment, limits)
+    assert sketches is not None
+    judgement = np.full(ROWS, SURELY, np.uint8)
+    sketches.judge(slice(0, ROWS), judgement)
+    return judgement
+
+
 COMPARE = {
     "=": np.equal, "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
 }  # fmt: skip
@@ -71,8 +80,7 @@ def test_judgements_are_never_wrong(stored: Archive, name: str) -> None:
     for sign, compare in COMPARE.items():
         for value in VALUES[name]:
             meets = compare(values, value) & ~absent
-            judgement = judge(segment, [Limit(name, sign, value)], slice(0, ROWS))
-            assert judgement is not None
+            judgement = judge(segment, [Limit(name, sign, value)])
             assert not meets[judgement == NO].any(), (sign, value)
             assert meets[judgement == SURELY].all(), (sign, value)
             clear += int(np.count_nonzero(judgement != PERHAPS))
@@ -84,24 +92,21 @@ def test_two_limits_of_one_column_are_judged_together(stored: Archive) -> None:
     (segment,) = stored.snapshot().segments
     values = segment.array("integer")
     limits = [Limit("integer", ">=", 100), Limit("integer", "<", 200), Limit("real", ">", 0.5)]
-    judgement = judge(segment, limits, slice(0, ROWS))
+    judgement = judge(segment, limits)
     meets = (values >= 100) & (values < 200) & (segment.array("real") > 0.5)
-    assert judgement is not None
     assert not meets[judgement == NO].any()
     assert meets[judgement == SURELY].all()
     assert np.count_nonzero(judgement == SURELY) > 100
-    assert judge(segment, [Limit("label", ">", 1)], slice(0, ROWS)) is None
+    assert Sketches.of(segment, [Limit("label", ">", 1)]) is None
 
 
 @pytest.mark.usefixtures("way")
 def test_random_filters_are_those_of_brute_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (zones, sketching, filters):
+    for module in (zones, sketching, filters, predicates, on_texts):
         monkeypatch.setattr(module, "ZONE_ROWS", 512)
     monkeypatch.setattr(filters, "RUN_BLOCKS", 3)
-    if sketching._compiled():
-        _compile_for_small_zones(monkeypatch)
     rng = np.random.default_rng(3)
     given = columns(rng)
     west, south = rng.uniform(-180, 180, ROWS), rng.uniform(-90, 80, ROWS)
@@ -146,8 +151,56 @@ def test_random_filters_are_those_of_brute_force(
             assert archive.ids(where=f"west >= {a}").tolist() == ids[box[:, 0] >= a].tolist()
 
 
-def _compile_for_small_zones(monkeypatch: pytest.MonkeyPatch) -> None:
-    from terrahash.archive import sketch_kernels
-
-    monkeypatch.setattr(sketch_kernels, "ZONE_ROWS", 512)
-    monkeypatch.setattr(sketch_kernels, "lower", sketch_kernels._lower)
+@pytest.mark.usefixtures("way")
+def test_random_conditions_on_texts_are_those_of_brute_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dictionaries of one and of two bytes, texts end to end, looked up ones; several segments."""
+    for module in (zones, sketching, filters, predicates, on_texts):
+        monkeypatch.setattr(module, "ZONE_ROWS", 512)
+    monkeypatch.setattr(filters, "RUN_BLOCKS", 2)
+    rng = np.random.default_rng(4)
+    labels = [None if n == 9 else f"class {n}" for n in rng.integers(0, 10, ROWS).tolist()]
+    places = [None if n == 0 else f"place {n}" for n in rng.integers(0, 400, ROWS).tolist()]
+    notes = [None if n % 11 == 0 else f"note {n} of {n % 3}" for n in range(ROWS)]
+    sources = [f"tiles/{n:05d}.tif" for n in rng.permutation(ROWS).tolist()]
+    numbers = rng.integers(0, 100, ROWS)
+    with Archive.create(tmp_path / "archive", LAYOUT) as archive:
+        for part in np.array_split(np.arange(ROWS), 3):
+            archive.add_codes(
+                random_codes(len(part)),
+                labels=[labels[n] for n in part],
+                sources=[sources[n] for n in part],
+                columns={
+                    "place": [places[n] for n in part],
+                    "note": [notes[n] for n in part],
+                    "number": numbers[part],
+                },
+            )
+        for _ in range(40):
+            label, number = f"class {rng.integers(0, 12)}", int(rng.integers(0, 101))
+            digit, wanted = str(rng.integers(0, 10)), sources[int(rng.integers(ROWS))]
+            one = [n for n in range(ROWS) if labels[n] == label and numbers[n] < number]
+            assert archive.ids(where=f"label = '{label}' AND number < {number}").tolist() == [
+                n + 1 for n in one
+            ]
+            found = archive.ids(
+                where=f"place LIKE '%{digit}' AND (number >= {number} OR source = '{wanted}')"
+                f" OR note LIKE '%{digit}% of 2' AND label != '{label}'"
+            )
+            assert found.tolist() == [
+                n + 1
+                for n in range(ROWS)
+                if (
+                    (places[n] or "").endswith(digit)
+                    and (numbers[n] >= number or sources[n] == wanted)
+                )
+                or (
+                    digit in (notes[n] or "")[: -len(" of 2")]
+                    and (notes[n] or "").endswith(" of 2")
+                    and labels[n] not in (label, None)
+                )
+            ]
+            assert archive.ids(where=f"source IN ('{wanted}', 'x')").tolist() == [
+                sources.index(wanted) + 1
+            ]

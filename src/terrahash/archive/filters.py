@@ -1,7 +1,7 @@
-"""Which rows of a segment meet a condition: the filters of a search, as one mask a segment.
+"""Which rows meet a condition: the filters of a search, as one mask or list of rows a segment.
 
 Conditions run over the columns beside the codes, block by block; a block whose smallest and
-largest values rule it out is not read.
+largest values rule it out is not read. Threads share the blocks of all segments.
 """
 
 from __future__ import annotations
@@ -9,29 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.archive import expressions
 from terrahash.archive.expressions import Both, Compare, Either, Expression, In, IsNull, Like
-from terrahash.archive.predicates import (
-    SIGNS,
-    Absent,
-    AllOf,
-    AnyOf,
-    Footprint,
-    Mask,
-    Number,
-    NumberIn,
-    Test,
-    Text,
-)
+from terrahash.archive.on_numbers import SIGNS, Box, Footprint, Number, NumberIn
+from terrahash.archive.on_texts import text_test
+from terrahash.archive.predicates import SPARSE, Absent, AllOf, AnyOf, Mask, Test
 from terrahash.archive.schema import ID
 from terrahash.archive.segments import Segment
-from terrahash.archive.sketching import PERHAPS, SURELY, counting, few
+from terrahash.archive.sketching import PERHAPS, SURELY, Judgement, counting, few
 from terrahash.archive.times import iso, moment
 from terrahash.archive.zones import ZONE_ROWS
 from terrahash.errors import InputError
@@ -39,9 +29,6 @@ from terrahash.search.workers import run_on_threads, thread_count
 
 # Blocks that are judged in one go: their judgements fit in the cache of a core.
 RUN_BLOCKS = 8
-# Where sketches leave open fewer than one row in this many of a block, these are looked at one by
-# one.
-SPARSE = 8
 # Where fewer than one row in this many of a segment meet a filter, they are listed and their codes
 # copied together: reading few rows beats testing a mask for every one.
 FEW = 8
@@ -56,12 +43,15 @@ class Few:
 
 _NONE = Few(np.empty(0, np.int64))
 
+# A test that fits the archive's columns, to be asked of one segment or another.
+_Bound: TypeAlias = Callable[[Segment], Test]
+
 
 class Filter:
     """A condition on tiles that is known to fit the archive's columns."""
 
-    def __init__(self, test: Test) -> None:
-        self._test = test
+    def __init__(self, bound: _Bound) -> None:
+        self._bound = bound
 
     @classmethod
     def of(
@@ -84,67 +74,81 @@ class Filter:
         Raises:
             InputError: if one cannot be understood, or names a column that is not there.
         """
-        tests: list[Test] = []
+        tests: list[_Bound] = []
         if after is not None:
-            tests.append(Number("datetime", "datetime", ">=", moment(after, "after")))
+            tests.append(_number("datetime", "datetime", ">=", moment(after, "after")))
         if before is not None:
-            tests.append(Number("datetime", "datetime", "<", moment(before, "before")))
+            tests.append(_number("datetime", "datetime", "<", moment(before, "before")))
         if bbox is not None:
-            tests.append(Footprint.of(bbox))
+            box = Box.of(bbox)
+            tests.append(lambda segment: Footprint(segment, box))
         if where is not None:
             tests.append(_bind(expressions.parse(where), {ID: "integer", **kinds}))
         if not tests:
             return None
-        return cls(tests[0] if len(tests) == 1 else AllOf(tuple(tests)))
+        return cls(tests[0] if len(tests) == 1 else _all_of(tests))
 
-    def select(self, segment: Segment) -> Mask | Few:
-        """The rows of a segment that meet the condition, deleted ones too: a mask or few rows."""
-        blocks = _runs(segment.rows, self._test.possible(segment))
-        met: list[Mask | Few] = [_NONE] * len(blocks)
-        numbered = iter(enumerate(blocks))
-
-        def work(_number: int) -> None:
-            for number, rows in numbered:
-                met[number] = self._met(segment, rows)
-
+    def select(self, segments: Sequence[Segment]) -> list[Mask | Few]:
+        """The rows of each segment that meet the condition, deleted ones too: mask or few rows."""
         with counting():
-            # The first block alone: a test of texts works out its answer for a segment once.
-            for number, rows in islice(numbered, 1):
-                met[number] = self._met(segment, rows)
-            run_on_threads(work, min(thread_count(), max(1, len(blocks) - 1)))
-        count = sum(len(m.rows) if isinstance(m, Few) else np.count_nonzero(m) for m in met)
-        if count * FEW < segment.rows:
-            found = [
-                m.rows if isinstance(m, Few) else np.flatnonzero(m) + rows.start
-                for rows, m in zip(blocks, met, strict=True)
+            tests = [self._bound(segment) for segment in segments]
+            runs = [
+                (number, rows)
+                for number, (segment, test) in enumerate(zip(segments, tests, strict=True))
+                for rows in _runs(segment.rows, test.possible())
             ]
-            return Few(np.concatenate([_NONE.rows, *found]))
-        out = np.zeros(segment.rows, bool)
-        for rows, m in zip(blocks, met, strict=True):
-            if isinstance(m, Few):
-                out[m.rows] = True
-            else:
-                out[rows] = m
-        return out
+            met: list[Mask | Few] = [_NONE] * len(runs)
+            shared = iter(enumerate(runs))
 
-    def _met(self, segment: Segment, rows: slice) -> Mask | Few:
-        judgement = self._test.judge(segment, rows)
-        if judgement is None:
-            return self._test.block(segment, rows)
-        most = len(judgement) // SPARSE
-        places = few(judgement, most)
-        if places is not None:
-            met = judgement[places] == SURELY
-            unclear = np.flatnonzero(~met)
-            places += rows.start
-            met[unclear] = self._test.block(segment, places[unclear])
-            return Few(places[met])
-        unclear = np.flatnonzero(judgement == PERHAPS)
-        if len(unclear) > most:
-            return self._test.block(segment, rows)
-        mask = np.asarray(judgement == SURELY)
-        mask[unclear] = self._test.block(segment, unclear + rows.start)
-        return mask
+            def work(_thread: int) -> None:
+                judgement = np.empty(RUN_BLOCKS * ZONE_ROWS, np.uint8)
+                for place, (number, rows) in shared:
+                    met[place] = _met(tests[number], rows, judgement[: rows.stop - rows.start])
+
+            rows = sum(run.stop - run.start for _, run in runs)
+            run_on_threads(work, min(thread_count(), 1 + rows // (RUN_BLOCKS * ZONE_ROWS)))
+        parts: list[list[tuple[slice, Mask | Few]]] = [[] for _ in segments]
+        for (number, rows), found in zip(runs, met, strict=True):
+            parts[number].append((rows, found))
+        return [_whole(s.rows, found) for s, found in zip(segments, parts, strict=True)]
+
+
+def _met(test: Test, rows: slice, judgement: Judgement) -> Mask | Few:
+    """The rows of some blocks that meet a test; the judgement is room to work in."""
+    judgement.fill(SURELY)
+    if not test.judge(rows, judgement):
+        return test.block(rows)
+    most = len(judgement) // SPARSE
+    places = few(judgement, most)
+    if places is not None:
+        met = judgement[places] == SURELY
+        unclear = np.flatnonzero(~met)
+        places += rows.start
+        met[unclear] = test.block(places[unclear])
+        return Few(places[met])
+    unclear = np.flatnonzero(judgement == PERHAPS)
+    if len(unclear) > most:
+        return test.block(rows)
+    mask = np.asarray(judgement == SURELY)
+    mask[unclear] = test.block(unclear + rows.start)
+    return mask
+
+
+def _whole(rows: int, parts: Sequence[tuple[slice, Mask | Few]]) -> Mask | Few:
+    """What was found in the blocks of a segment of so many rows, as one."""
+    count = sum(len(m.rows) if isinstance(m, Few) else np.count_nonzero(m) for _, m in parts)
+    if count * FEW < rows:
+        found = [
+            m.rows if isinstance(m, Few) else np.flatnonzero(m) + run.start for run, m in parts
+        ]
+        return Few(np.concatenate([_NONE.rows, *found]))
+    out = np.zeros(rows, bool)
+    for run, m in parts:
+        if isinstance(m, Few):
+            out[m.rows] = True
+        else:
+            out[run] = m
+    return out
 
 
 def _runs(rows: int, possible: Mask | None) -> list[slice]:
@@ -159,46 +163,58 @@ def _runs(rows: int, possible: Mask | None) -> list[slice]:
     ]
 
 
-def _bind(expression: Expression, kinds: Mapping[str, str]) -> Test:
+def _all_of(tests: Sequence[_Bound]) -> _Bound:
+    return lambda segment: AllOf(segment, [test(segment) for test in tests])
+
+
+def _number(name: str, kind: str, sign: str, value: expressions.Literal) -> _Bound:
+    return lambda segment: Number(segment, name, kind, sign, value)
+
+
+def _bind(expression: Expression, kinds: Mapping[str, str]) -> _Bound:
     if isinstance(expression, Both):
-        return AllOf(tuple(_bind(part, kinds) for part in expression.parts))
+        return _all_of([_bind(part, kinds) for part in expression.parts])
     if isinstance(expression, Either):
-        return AnyOf(tuple(_bind(part, kinds) for part in expression.parts))
+        parts = [_bind(part, kinds) for part in expression.parts]
+        return lambda segment: AnyOf([part(segment) for part in parts])
     name = expression.column
     kind = kinds.get(name)
     if kind is None:
         raise InputError(f"there is no column '{name}'", f"the columns are: {', '.join(kinds)}")
     if isinstance(expression, IsNull):
-        return Absent(name, expression.negated)
+        negated = expression.negated
+        return lambda segment: Absent(segment, name, negated)
     if isinstance(expression, Like):
         if kind != "text":
             raise InputError(f"column '{name}' is of kind {kind}, not text", "LIKE needs texts")
-        return Text(name, _like(expression))
+        fits = _like(expression)
+        return lambda segment: text_test(segment, name, fits)
     if isinstance(expression, In):
         values = tuple(_literal(name, kind, value) for value in expression.values)
+        negated = expression.negated
         if kind == "text":
-            return _text_in(name, [str(value) for value in values], expression.negated)
-        return NumberIn(name, kind, values, expression.negated)
+            return _text_in(name, [str(value) for value in values], negated)
+        return lambda segment: NumberIn(segment, name, kind, values, negated)
     return _compared(expression, kind)
 
 
-def _compared(expression: Compare, kind: str) -> Test:
+def _compared(expression: Compare, kind: str) -> _Bound:
     name, sign = expression.column, expression.sign
     value = _literal(name, kind, expression.value)
     if kind != "text":
-        return Number(name, kind, sign, value)
+        return _number(name, kind, sign, value)
     text = str(value)
     if sign in ("=", "!="):
         return _text_in(name, [text], sign == "!=")
     compare = SIGNS[sign]
-    return Text(name, lambda other: bool(compare(other, text)))
+    return lambda segment: text_test(segment, name, lambda other: bool(compare(other, text)))
 
 
-def _text_in(name: str, texts: Sequence[str], negated: bool) -> Test:
+def _text_in(name: str, texts: Sequence[str], negated: bool) -> _Bound:
     wanted = frozenset(texts)
     if negated:
-        return Text(name, lambda other: other not in wanted)
-    return Text(name, wanted.__contains__, texts)
+        return lambda segment: text_test(segment, name, lambda other: other not in wanted)
+    return lambda segment: text_test(segment, name, wanted.__contains__, texts)
 
 
 def _like(expression: Like) -> Callable[[str], bool]:

@@ -315,6 +315,15 @@ class Segment:
         return view
 
     @cached_property
+    def stored(self) -> NDArray[np.uint8]:
+        """All bytes of the file, ``(size,) uint8``."""
+        return np.frombuffer(b"" if self._buffer is None else self._buffer, np.uint8)
+
+    def offset(self, name: str) -> int:
+        """Where an array begins in the file, bytes."""
+        return self._places[name].offset
+
+    @cached_property
     def codes(self) -> NDArray[np.uint8]:
         """``(rows, nbytes) uint8`` packed codes."""
         return self.array("codes")

@@ -1,15 +1,15 @@
 """What the sketches of some blocks say of their rows: no, perhaps or surely, for all tests at once.
 
-Judgements are bytes, so that "and" is the smaller of two and "or" the larger. Tests that a row must
-all meet become, in each block, one range of sketches a column.
+Judgements are bytes, so that "and" is the smaller of two and "or" the larger. A limit becomes, in
+each block, a range of sketches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,21 +41,50 @@ class Limit:
     value: Any
 
 
-def judge(segment: Segment, limits: Sequence[Limit], rows: slice) -> Judgement | None:
-    """Judge the rows of some blocks, ``(n,) uint8``; None if a column has no sketches."""
-    blocks = slice(rows.start // ZONE_ROWS, -(-rows.stop // ZONE_ROWS))
-    ranges: dict[str, NDArray[np.int16]] = {}
-    for limit in limits:
-        if limit.column + ".sketch" not in segment:
+@dataclass(frozen=True)
+class Sketches:
+    """Limits that a row must all meet, as ranges of the sketches of a segment.
+
+    Attributes:
+        segment: whose rows are judged.
+        columns: that each limit is of.
+        bounds: ``(limits, blocks, 4) int16``, see :func:`_ranges`.
+    """
+
+    segment: Segment
+    columns: tuple[str, ...]
+    bounds: NDArray[np.int16]
+
+    @classmethod
+    def of(cls, segment: Segment, limits: Sequence[Limit]) -> Sketches | None:
+        """From limits; None if a column of theirs has no sketches."""
+        columns = tuple(limit.column for limit in limits)
+        if any(name + ".sketch" not in segment for name in columns):
             return None
-        found = _ranges(segment, limit, blocks)
-        known = ranges.get(limit.column)
-        ranges[limit.column] = found if known is None else _both(known, found)
-    out = np.full(rows.stop - rows.start, SURELY, np.uint8)
-    lower = _lowering()
-    for name, bounds in ranges.items():
-        lower(segment.array(name + ".sketch")[rows], bounds, out)
-    return out
+        return cls(segment, columns, _ranges(segment, limits))
+
+    def judge(self, rows: slice, out: Judgement) -> None:
+        """Lower the judgements ``(n,)`` of the rows of some whole blocks."""
+        bounds = self.bounds[:, rows.start // ZONE_ROWS : -(-rows.stop // ZONE_ROWS)]
+        if _compiled():
+            from terrahash.archive.sketch_kernels import lower
+
+            places = [self.segment.offset(name + ".sketch") + rows.start for name in self.columns]
+            stored = self.segment.stored
+            lower(stored, np.array(places), np.ascontiguousarray(bounds), ZONE_ROWS, out)
+            return
+        for name, column in zip(self.columns, bounds, strict=True):
+            _lower(self.segment.array(name + ".sketch")[rows], column, out)
+
+
+def judge_coded(codes: NDArray[Any], table: Judgement, out: Judgement) -> None:
+    """Lower judgements ``(n,)`` to what a table says of each row's code in a dictionary."""
+    if _compiled():
+        from terrahash.archive.sketch_kernels import lower_coded
+
+        lower_coded[codes.itemsize](codes, table, out)
+    else:
+        np.minimum(out, table.take(codes), out=out)
 
 
 def counting() -> AbstractContextManager[None]:
@@ -68,7 +97,7 @@ def few(judgement: Judgement, most: int) -> NDArray[np.int64] | None:
     if _compiled():
         from terrahash.archive.sketch_kernels import collect
 
-        rows = np.empty(most, np.int64)
+        rows = np.empty(most + 8, np.int64)
         count = collect(judgement, rows)
         return rows[:count] if count >= 0 else None
     return np.flatnonzero(judgement != NO) if np.count_nonzero(judgement) <= most else None
@@ -77,14 +106,6 @@ def few(judgement: Judgement, most: int) -> NDArray[np.int64] | None:
 def _compiled() -> bool:
     """Whether the compiled loops are to be used, as soon as searches are compiled too."""
     return kernels_pay(0, asymmetric=False)
-
-
-def _lowering() -> Callable[..., Any]:
-    if not _compiled():
-        return _lower
-    from terrahash.archive.sketch_kernels import lower
-
-    return cast("Callable[..., Any]", lower)
 
 
 def _lower(sketch: NDArray[np.uint8], bounds: NDArray[np.int16], out: Judgement) -> None:
@@ -96,37 +117,38 @@ def _lower(sketch: NDArray[np.uint8], bounds: NDArray[np.int16], out: Judgement)
         np.minimum(out[rows], perhaps.view(np.uint8) + surely.view(np.uint8), out=out[rows])
 
 
-def _ranges(segment: Segment, limit: Limit, blocks: slice) -> NDArray[np.int16]:
+def _ranges(segment: Segment, limits: Sequence[Limit]) -> NDArray[np.int16]:
     """Which sketches allow, and which force, a value to compare as a limit says.
 
     A smaller sketch means a smaller value, and a smaller value no larger sketch.
 
     Returns:
-        ``(blocks, 4)``: first and last sketch of a row that perhaps meets it, first and last of
-        one that surely does; a range whose first is the larger is empty.
+        ``(limits, blocks, 4)``: first and last sketch of a row that perhaps meets it, first and
+        last of one that surely does; a range whose first is the larger is empty.
     """
-    zones = segment.array(limit.column + ".zones")[blocks]
-    low, high = zones[:, 0], zones[:, 1]
+    zones = [segment.array(limit.column + ".zones") for limit in limits]
+    narrow = [KINDS[segment.footer.columns[limit.column]].dtype == "<f4" for limit in limits]
     # As numpy compares them: a column of float32 rounds the limit.
-    narrow = KINDS[segment.footer.columns[limit.column]].dtype == "<f4"
-    place = sketched(float(np.float32(limit.value)) if narrow else limit.value, low, high)
-    out = np.empty((len(zones), 4), np.int16)
-    match limit.sign:
-        case "=":
-            out[:] = np.stack([place, place, place + 1, place], axis=1)
-        case "<" | "<=":
-            all_meet = (high < limit.value) if limit.sign == "<" else (high <= limit.value)
-            out[:, 0], out[:, 1] = 0, place
-            out[:, 2], out[:, 3] = ABSENT + 1, np.where(all_meet, LEVELS, place - 1)
-        case ">" | ">=":
-            all_meet = (low > limit.value) if limit.sign == ">" else (low >= limit.value)
-            out[:, 0], out[:, 1] = place, LEVELS
-            out[:, 2], out[:, 3] = np.where(all_meet, ABSENT + 1, place + 1), LEVELS
+    values = [
+        float(np.float32(limit.value)) if small else limit.value
+        for limit, small in zip(limits, narrow, strict=True)
+    ]
+    ends = np.array(zones, np.float64)
+    places = sketched(np.array(values, np.float64)[:, None], ends[..., 0], ends[..., 1])
+    out = np.empty((*places.shape, 4), np.int16)
+    for limit, zone, place, bound in zip(limits, zones, places, out, strict=True):
+        match limit.sign:
+            case "=":
+                first, last, sure_first, sure_last = place, place, place + 1, place
+            case "<" | "<=":
+                high = zone[:, 1]
+                all_meet = (high < limit.value) if limit.sign == "<" else (high <= limit.value)
+                first, last, sure_first = 0, place, ABSENT + 1
+                sure_last = np.where(all_meet, LEVELS, place - 1)
+            case _:
+                low = zone[:, 0]
+                all_meet = (low > limit.value) if limit.sign == ">" else (low >= limit.value)
+                first, last, sure_last = place, LEVELS, LEVELS
+                sure_first = np.where(all_meet, ABSENT + 1, place + 1)
+        bound[:, 0], bound[:, 1], bound[:, 2], bound[:, 3] = first, last, sure_first, sure_last
     return out
-
-
-def _both(one: NDArray[np.int16], other: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Ranges of the rows that meet two tests of one column."""
-    first = np.maximum(one[:, ::2], other[:, ::2])
-    last = np.minimum(one[:, 1::2], other[:, 1::2])
-    return np.stack([first[:, 0], last[:, 0], first[:, 1], last[:, 1]], axis=1)

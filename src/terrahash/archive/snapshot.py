@@ -126,20 +126,18 @@ class Snapshot:
         """Kinds of all columns, built-in ones first."""
         return {**BUILT_IN, **self.state.columns}
 
-    def select(self, segment: Segment, condition: Filter | None) -> NDArray[np.bool_] | Few | None:
-        """The live rows of a segment that meet a condition: a mask, few rows, or None for all."""
-        alive = self.alive(segment)
+    def select(
+        self, segments: Sequence[Segment], condition: Filter | None
+    ) -> list[NDArray[np.bool_] | Few | None]:
+        """The live rows of segments that meet a condition: a mask, few rows, or None for all."""
+        alive = [self.alive(segment) for segment in segments]
         if condition is None:
-            return alive
-        met = condition.select(segment)
-        if alive is None:
-            return met
-        return Few(met.rows[alive[met.rows]]) if isinstance(met, Few) else met & alive
+            return list(alive)
+        return list(map(_living, condition.select(segments), alive))
 
     def rows(self, condition: Filter | None = None) -> Iterator[tuple[Segment, NDArray[np.int64]]]:
         """Segments and their live rows that meet a condition, in the order of ids per group."""
-        for segment in self.segments:
-            met = self.select(segment, condition)
+        for segment, met in zip(self.segments, self.select(self.segments, condition), strict=True):
             if met is None:
                 rows = np.arange(segment.rows)
             else:
@@ -271,7 +269,7 @@ class Snapshot:
         if condition is None:
             pieces, gathered = self._whole(group), False
         else:
-            chosen = [(segment, self.select(segment, condition)) for segment in group]
+            chosen = list(zip(group, self.select(group, condition), strict=True))
             gathered = any(isinstance(met, Few) for _, met in chosen)
             pieces = [
                 Piece.of(segment, met)
@@ -304,6 +302,14 @@ class Snapshot:
             pieces = joined((segment, self.alive(segment)) for segment in group)
             self._pieces[key] = pieces
         return pieces
+
+
+def _living(
+    met: NDArray[np.bool_] | Few, alive: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | Few:
+    if alive is None:
+        return met
+    return Few(met.rows[alive[met.rows]]) if isinstance(met, Few) else met & alive
 
 
 def check_found(ids: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:

@@ -54,7 +54,8 @@ def sketched(values: Any, low: Any, high: Any) -> NDArray[np.int16]:
         span = np.asarray(high, np.float64) - origin
         scale = np.where(np.isfinite(span) & (span > 0), LEVELS / span, 0.0)
         place = (np.asarray(values, np.float64) - origin) * scale
-    return np.clip(np.where(np.isnan(place), 0.0, place), 0, LEVELS).astype(np.int16)
+    # The larger of a number and NaN is, to fmax, the number.
+    return np.minimum(np.fmax(place, 0), LEVELS).astype(np.int16)
 
 
 def _crossing(columns: Mapping[str, Column]) -> NDArray[np.bool_] | None:
