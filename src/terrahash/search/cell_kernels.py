@@ -28,7 +28,9 @@ from terrahash.search.kernels import (
 )
 from terrahash.search.ranking import DISTANCE_BITS
 
-# Cells are visited in the order of their centres' distance, sorted into so many classes.
+# So many cells with the nearest centres are visited first; what they hold rules most others out.
+NEAREST_CELLS = 16
+# The others are visited in the order of their centres' distance, sorted into so many classes.
 CLASSES = 256
 # A piece of a cell takes as long to begin with as so many codes to read.
 PIECE_COST = 150
@@ -43,7 +45,7 @@ TRIAL_SHARE = 256
 LEAST_TRIAL = 1 << 12
 
 # The addresses of the arrays of cells.
-CODES, STARTS, ROWS, CENTRES, FIRST_RINGS, RINGS = range(6)
+CODES, STARTS, ROWS, CENTRES, FIRST_RINGS, RINGS, LAST_RINGS = range(7)
 
 _TOPK = types.void(
     types.int64[::1],  # ticket
@@ -138,25 +140,49 @@ def _piece(first_rings, rings, cell, away, limit, nearest, farthest, width):
 
 
 @njit
-def _by_class(away):
-    """Cells in the order of their centres' distance, roughly."""
+def _nearest(away, order):
+    """Begin an order of cells with those of the nearest centres; returns how many."""
+    held = 0
+    for cell in range(len(away)):
+        if held == NEAREST_CELLS and away[cell] >= away[order[held - 1]]:
+            continue
+        held = min(held + 1, NEAREST_CELLS)
+        place = held - 1
+        while place > 0 and away[order[place - 1]] > away[cell]:
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = cell
+    return held
+
+
+@njit
+def _others(away, order, done, last_rings, farthest, limit):
+    """Continue an order with the other cells that can hold a code within a limit, the nearer
+    centres first, roughly; returns how many there are in all."""
+    for place in range(done):
+        away[order[place]] = -1
+    found = np.empty(len(away), np.int64)
+    count = 0
     largest = 0
     for cell in range(len(away)):
-        largest = max(largest, away[cell])
+        reach = number_at(farthest, number_at(last_rings, cell)) + limit
+        if 0 <= away[cell] <= reach:
+            found[count] = cell
+            count += 1
+            largest = max(largest, away[cell])
     shift = 0
     while largest >> shift >= CLASSES:
         shift += 1
     ends = np.zeros(CLASSES + 1, np.int64)
-    for cell in range(len(away)):
+    for cell in found[:count]:
         ends[(away[cell] >> shift) + 1] += 1
     for class_ in range(CLASSES):
         ends[class_ + 1] += ends[class_]
-    order = np.empty(len(away), np.int64)
-    for cell in range(len(away)):
+    for cell in found[:count]:
         class_ = away[cell] >> shift
-        order[ends[class_]] = cell
+        order[done + ends[class_]] = cell
         ends[class_] += 1
-    return order
+    return done + count
 
 
 def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
@@ -191,6 +217,7 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
         mask_table, chunks = masks.ctypes.data, len(masks)
         ring_bytes = all_nearest.shape[1] * 8
         away = np.empty(centres_count, np.int64)
+        order = np.empty(centres_count, np.int64)
         trial = max(codes_count // TRIAL_SHARE, LEAST_TRIAL)
         while True:
             number = take_ticket(ticket.ctypes.data)
@@ -209,21 +236,25 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                 for cell in range(centres_count):
                     near = distanced(centres, cell, query, layout, width, total, mode)
                     away[cell] = types.int64(near)
-            order = _by_class(away)
-            tried = False
-            count = 0
-            looked = 0
-            for place in range(centres_count):
-                cell = order[place]
+            ordered = _nearest(away, order)
+            all_ordered = tried = False
+            count = looked = place = 0
+            while True:
                 limit = keys[number, 0]
                 if mode == 2:
                     limit >>= DISTANCE_BITS
                 else:
                     limit = min(limit, radius)
-                if count + looked * ROW_COST >= trial and not tried:
+                if place == ordered and not all_ordered:
+                    all_ordered = True
+                    ordered = _others(away, order, ordered, cells[LAST_RINGS], farthest, limit)
+                if place == ordered:
+                    break
+                cell = order[place]
+                if all_ordered and count + looked * ROW_COST >= trial and not tried:
                     tried = True
                     cost = 0
-                    for later in range(place, centres_count, COST_STRIDE):
+                    for later in range(place, ordered, COST_STRIDE):
                         begin, end = _piece(
                             first_rings, rings, order[later], away[order[later]], limit,
                             nearest, farthest, ring_width,
@@ -236,6 +267,7 @@ def _make_topk(width: int, total: int, words: int, mode: int) -> Any:
                 begin, end = _piece(
                     first_rings, rings, cell, away[cell], limit, nearest, farthest, ring_width
                 )
+                place += 1
                 count += end - begin
                 for start in range(begin, end, BLOCK_CODES):
                     stop = min(start + BLOCK_CODES, end)

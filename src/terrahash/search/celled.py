@@ -119,8 +119,6 @@ def _searched(
     ticket = np.zeros(1, np.int64)
     label_mask = layout.label_mask()
     hash_unit, label_unit, _ = layout.units
-    arrays = cells.to_arrays()
-    addresses = np.array([array.ctypes.data if len(array) else 0 for array in arrays.values()])
 
     def work(_number: int) -> None:
         kernel(
@@ -133,7 +131,7 @@ def _searched(
             shift,
             tables,
             question.radius,
-            addresses,
+            cells.addresses,
             len(cells.codes),
             len(cells.centres),
             nearest,
@@ -166,9 +164,9 @@ def _ring_bounds(cells: Cells, question: Question) -> tuple[NDArray[np.int64], N
     In the unit of the rank. For asymmetric scores, r differing bits weigh at least the r smallest
     and at most the r largest magnitudes: the score is a metric too.
     """
-    rings = np.arange(MAX_RINGS)
     if question.asymmetric is None:
-        return (rings * cells.width)[None], (rings * cells.width + cells.width - 1)[None]
+        return cells.ring_bounds
+    rings = np.arange(MAX_RINGS)
     bits = question.layout.bits
     steps = np.sort(question.asymmetric.steps[:, :bits], axis=1)
     zero = np.zeros((len(steps), 1), np.int64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,6 +98,24 @@ class Cells:
             "first_rings": self.first_rings,
             "rings": self.rings,
         }
+
+    @cached_property
+    def last_rings(self) -> NDArray[np.int64]:
+        """``(c,) int64``, each cell's last ring; an empty cell counts as having one."""
+        return np.maximum(np.diff(self.first_rings.astype(np.int64)) - 2, 0)
+
+    @cached_property
+    def addresses(self) -> NDArray[np.int64]:
+        """Where the arrays lie, in the order of :meth:`to_arrays`, and :attr:`last_rings`."""
+        arrays = [*self.to_arrays().values(), self.last_rings]
+        return np.array([array.ctypes.data if len(array) else 0 for array in arrays], np.int64)
+
+    @cached_property
+    def ring_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """``(1, rings) int64`` twice: the least and the largest distance of each ring's codes to
+        their centre, in units."""
+        least = np.arange(MAX_RINGS)[None] * self.width
+        return least, least + (self.width - 1)
 
     @classmethod
     def from_arrays(
