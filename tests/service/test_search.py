@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from terrahash.archive import Hits, open_archive
+from terrahash.service import Settings, create_app
+from tests.service.conftest import WRITING
 
 
 def answered(hits: Hits) -> list[tuple[int, float]]:
@@ -59,6 +65,66 @@ def test_an_image_s_code_finds_the_same(client: TestClient, tiles: Path) -> None
     query = first["query"]
     again = search(client, code={"hex": query["code"], "magnitudes": query["magnitudes"]}, k=30)
     assert given(again) == given(first)
+
+
+@pytest.fixture
+def raster(tmp_path: Path) -> Path:
+    """Sixteen bits in four bands, placed on the Earth."""
+    rasterio = pytest.importorskip("rasterio", reason="pip install 'terrahash[geo]'")
+    path = tmp_path / "scene.tif"
+    values = np.random.default_rng(3).integers(200, 9000, (4, 48, 48)).astype(np.uint16)
+    values[:, :, 20:30] = 12_000
+    with rasterio.open(
+        path, "w", driver="GTiff", width=48, height=48, count=4, dtype="uint16",
+        crs="EPSG:32632", transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+    ) as file:  # fmt: skip
+        file.write(values)
+    return path
+
+
+def test_a_raster_is_read_as_by_the_command_line(
+    client: TestClient, archive_path: Path, raster: Path
+) -> None:
+    with open_archive(archive_path, mode="r") as archive:
+        expected = archive.search(raster, 20)
+    answer = client.post("/api/v1/search/image?k=20", files={"image": raster.read_bytes()}).json()
+    assert given(answer) == answered(expected)
+    assert answer["query"]["preview"] is None
+    added = client.post("/api/v1/items", files={"image": raster.read_bytes()}, headers=WRITING)
+    assert added.status_code == 201
+    (number,) = added.json()["ids"]
+    item = client.get(f"/api/v1/items/{number}").json()
+    assert item["code"] == answer["query"]["code"]
+    west, south, east, north = item["bbox"]
+    assert 8.99 < west < east < 9.01
+    assert 45.1 < south < north < 45.2
+    assert client.get(f"/api/v1/items/{number}/thumbnail").status_code == 200
+
+
+def test_what_was_seen_of_a_picture_can_be_shown(client: TestClient, raster: Path) -> None:
+    data = raster.read_bytes()
+    answer = client.post("/api/v1/search/image?preview=true", files={"image": data}).json()
+    kind, _, text = answer["query"]["preview"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    with Image.open(io.BytesIO(base64.b64decode(text))) as shown:
+        seen = np.asarray(shown.convert("RGB"), np.float32)
+    assert seen.shape == (48, 48, 3)
+    # What is brightest in the file is brightest in the picture.
+    assert seen[:, 22:28].mean() > seen[:, :18].mean() + 50
+
+
+def test_a_raster_that_is_damaged_or_too_large_is_refused(
+    client: TestClient, archive_path: Path, raster: Path
+) -> None:
+    data = raster.read_bytes()
+    for broken in (data[: len(data) // 2], data[:16], b"II*\0" + bytes(1000)):
+        response = client.post("/api/v1/search/image", files={"image": broken})
+        assert response.status_code == 422
+        assert "terrahash-" not in response.json()["detail"]
+    with TestClient(create_app(Settings(archive=archive_path, max_pixels=1000))) as bounded:
+        response = bounded.post("/api/v1/search/image", files={"image": data})
+    assert response.status_code == 422
+    assert "48 × 48" in response.json()["detail"]
 
 
 def test_pages_go_through_ties(client: TestClient) -> None:

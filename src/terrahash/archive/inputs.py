@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,9 @@ from numpy.typing import NDArray
 from terrahash.errors import ImageError, MissingExtraError
 from terrahash.imagery.bands import Bands
 from terrahash.imagery.cutting import BlankError, RawTile
-from terrahash.imagery.inputs import Kind, kind_of
+from terrahash.imagery.inputs import RASTERS, Kind, kind_of
 from terrahash.imagery.raster import read_raster
-from terrahash.imagery.reading import UnknownFormatError, read_image
+from terrahash.imagery.reading import MAX_PIXELS, UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering
 from terrahash.imagery.scene import Scene
 from terrahash.imagery.sources import source_of
@@ -116,8 +117,11 @@ class Tile:
     rendering: Rendering | None = None
     thumbnail: bytes | None = None
 
-    def load(self) -> NDArray[np.uint8]:
+    def load(self, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
         """``(H, W, C) uint8``; called on a worker thread.
+
+        Args:
+            max_pixels: largest width × height of a file that is one tile.
 
         Raises:
             ImageError: if it cannot be read or is not worth a code.
@@ -129,26 +133,27 @@ class Tile:
             self.raw = RawTile(self.raw.window, (), ())
             return image
         if self.placed or self.bands is not None:
-            return self._placed()
+            return self._placed(max_pixels)
         if self.source.path is None:
             raise ImageError(f"{self.source.name}: is no file", "name a file")
         try:
-            return read_image(self.source.path)
+            return read_image(self.source.path, max_pixels=max_pixels)
         except UnknownFormatError as error:
             if self.source.path.suffix.lower() not in (".tif", ".tiff"):
                 raise
             # Many bands, or types that Pillow does not know.
             try:
-                return self._placed()
+                return self._placed(max_pixels)
             except MissingExtraError as missing:
                 raise ImageError(error.message, missing.remedy) from None
 
-    def _placed(self) -> NDArray[np.uint8]:
+    def _placed(self, max_pixels: int) -> NDArray[np.uint8]:
         read = read_raster(
             self.source.name,
             bands=self.tiling.bands,
             scaling=self.tiling.scaling,
             expected=self.bands,
+            max_pixels=max_pixels,
         )
         self.rendering = read.rendering
         if read.valid < self.tiling.min_valid or read.valid == 0:
@@ -173,23 +178,52 @@ class Tile:
         return self.window
 
 
-def query_image(path: str | Path, bands: Bands | None = None) -> NDArray[np.uint8]:
-    """An image file as it would be indexed as one tile: bands chosen, values scaled.
+def query_image(
+    source: str | Path | bytes, bands: Bands | None = None, *, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """An image as it would be indexed as one tile; see :func:`query_rendered`."""
+    return query_rendered(source, bands, max_pixels=max_pixels)[0]
+
+
+def query_rendered(
+    source: str | Path | bytes, bands: Bands | None = None, *, max_pixels: int = MAX_PIXELS
+) -> tuple[NDArray[np.uint8], Rendering | None]:
+    """An image as it would be indexed as one tile, and how its bands and values became that.
 
     Args:
-        path: the file.
+        source: a file, or the bytes of one.
         bands: what the encoder takes; None for RGB.
+        max_pixels: largest width × height that is decoded; checked in the header beforehand.
 
     Returns:
-        ``(H, W, C) uint8``.
+        ``(H, W, C) uint8``; None where it was read as a picture.
 
     Raises:
-        ImageError: if it cannot be read or lacks a band.
+        ImageError: if it cannot be read, is too large, or lacks a band.
     """
-    path = Path(path)
+    if not isinstance(source, bytes):
+        return _of_file(Path(source), bands, max_pixels)
+    raster = source.startswith(RASTERS)
+    if bands is None and not raster:
+        return read_image(source, max_pixels=max_pixels), None
+    with tempfile.NamedTemporaryFile(prefix="terrahash-", suffix=".tif" if raster else "") as file:
+        file.write(source)
+        file.flush()
+        path = Path(file.name)
+        try:
+            return _of_file(path, bands, max_pixels)
+        except ImageError as error:
+            message = error.message.replace(file.name, "image").replace(path.name, "image")
+            raise ImageError(message, error.remedy) from None
+
+
+def _of_file(
+    path: Path, bands: Bands | None, max_pixels: int
+) -> tuple[NDArray[np.uint8], Rendering | None]:
     try:
         source = Source.file(path.absolute())
         placed = kind_of(path, source.size or 0, None) is not Kind.PICTURE
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}", "check the path") from None
-    return Tile(source, placed=placed, tiling=Tiling(min_valid=0.0), bands=bands).load()
+    tile = Tile(source, placed=placed, tiling=Tiling(min_valid=0.0), bands=bands)
+    return tile.load(max_pixels), tile.rendering

@@ -21,6 +21,8 @@ ONE_TILE_SIDE = 1024
 SMALL_FILE = 1 << 18
 # GDAL reads the georeference of these; all others are asked for their tags first.
 _JP2 = (b"\x00\x00\x00\x0cjP  ", b"\xff\x4f\xff\x51")
+# First bytes of what GDAL may have to read: the rest are pictures.
+RASTERS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", *_JP2)
 
 
 class Kind(Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import stat
@@ -9,6 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from terrahash.archive import Record
@@ -20,6 +23,7 @@ from terrahash.service.problems import Problem
 THUMBNAIL_SIDES = (96, 192, 384)
 # Longest side of "the tile at full resolution"; a tile that is larger is a scene.
 MAX_SIDE = 2048
+QUALITY = 84
 # Some ten thousand thumbnails.
 CACHE_BYTES = 64 * 1024 * 1024
 
@@ -96,7 +100,7 @@ class Pictures:
         if side is None:
             image.save(buffer, "PNG", compress_level=3)
             return Picture(buffer.getvalue(), "image/png", etag)
-        image.save(buffer, "JPEG", quality=84)
+        image.save(buffer, "JPEG", quality=QUALITY)
         return Picture(buffer.getvalue(), "image/jpeg", etag)
 
     def _remember(self, made: Picture) -> None:
@@ -107,6 +111,15 @@ class Pictures:
             while self._size > self._room:
                 _, gone = self._known.popitem(last=False)
                 self._size -= len(gone.data)
+
+
+def data_address(pixels: NDArray[np.uint8]) -> str:
+    """A small JPEG of ``(H, W, 3) uint8``, as an address that holds it."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((THUMBNAIL_SIDES[-1],) * 2)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _state(record: Record, remote: bool) -> tuple[int, int]:

@@ -123,6 +123,9 @@ class Query(BaseModel):
     magnitudes: list[float] | None = None
     predicted_label: str | None = None
     confidence: float | None = None
+    preview: str | None = Field(
+        default=None, description="`data:` address of a small JPEG of what the encoder saw."
+    )
 
 
 class SearchAnswer(BaseModel):

@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from terrahash.archive import Record, Snapshot
 from terrahash.archive.filters import Filter
+from terrahash.archive.inputs import query_rendered
+from terrahash.archive.pixels import shown_channels
 from terrahash.archive.snapshot import Found
 from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import InputError
 from terrahash.search.refine import refine
 from terrahash.service.conditions import Filters
+from terrahash.service.pictures import data_address
 from terrahash.service.problems import Problem
 from terrahash.service.schemas import MAX_HITS, Code, Examples
 
@@ -37,6 +40,7 @@ class Question:
         id: of the tile, where the query is one.
         predicted_label: of an image.
         confidence: of that.
+        preview: ``data:`` address of a small JPEG of an image, where it was asked for.
         seconds: that finding the code took.
     """
 
@@ -46,6 +50,7 @@ class Question:
     id: int | None = None
     predicted_label: str | None = None
     confidence: float | None = None
+    preview: str | None = None
     seconds: float = 0.0
 
     def described(self) -> dict[str, Any]:
@@ -57,6 +62,7 @@ class Question:
             "magnitudes": None if self.magnitudes is None else self.magnitudes.tolist(),
             "predicted_label": self.predicted_label,
             "confidence": self.confidence,
+            "preview": self.preview,
         }
 
 
@@ -77,25 +83,34 @@ class Options:
             )
 
 
-def of_image(data: bytes, encoder: Encoder, max_pixels: int) -> Question:
-    """The question that an encoded image is.
+def of_image(data: bytes, encoder: Encoder, max_pixels: int, *, preview: bool = False) -> Question:
+    """The question that an encoded image is; it is read as the command line reads a file.
+
+    Args:
+        data: the file.
+        encoder: of the archive.
+        max_pixels: largest width × height that is decoded.
+        preview: also draw what was seen.
 
     Raises:
         ImageError: if it cannot be read within the limits.
     """
     started = time.perf_counter()
-    encoded = encoder.encode_image(encoder.read(data, max_pixels=max_pixels))
+    pixels, rendering = query_rendered(data, encoder.preprocessing.bands, max_pixels=max_pixels)
+    encoded = encoder.encode_image(pixels)
     label, confidence = None, None
     if encoded.labels is not None and encoded.confidences is not None:
         label = encoder.classes[int(encoded.labels[0])]
         confidence = float(encoded.confidences[0])
+    seconds = time.perf_counter() - started
     return Question(
         "image",
         encoded.codes[0],
         encoded.magnitudes[0],
         predicted_label=label,
         confidence=confidence,
-        seconds=time.perf_counter() - started,
+        preview=data_address(shown_channels(pixels, rendering)) if preview else None,
+        seconds=seconds,
     )
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from terrahash.archive import open_archive
+from terrahash.archive.inputs import query_rendered
+from terrahash.archive.stored import BANDS, SCALING
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import ArchiveError, ImageError
 from terrahash.service.schemas import NewCode
@@ -19,6 +21,7 @@ from terrahash.service.searching import packed_code
 
 if TYPE_CHECKING:
     from terrahash.encoder import Encoder
+    from terrahash.imagery.rendering import Rendering
 
 UPLOADS = "uploads"
 
@@ -34,6 +37,34 @@ class Upload:
 
     name: str
     data: bytes
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A picture that is to be stored, and how its bands and values were read, if by bands."""
+
+    data: bytes
+    encoded: Encoded
+    rendering: Rendering | None
+
+    @property
+    def moment(self) -> str | None:
+        return None if self.rendering is None else self.rendering.scene.datetime
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        if self.rendering is None:
+            return {BANDS: None, SCALING: None}
+        return {BANDS: self.rendering.bands_text, SCALING: self.rendering.limits_text}
+
+    @property
+    def footprint(self) -> tuple[float, ...] | None:
+        if self.rendering is None or self.rendering.scene.place is None:
+            return None
+        scene = self.rendering.scene
+        window = np.array([(0, 0, scene.width, scene.height)])
+        (box,) = self.rendering.scene.place.footprints(window).tolist()
+        return None if np.isnan(box).any() else tuple(box)
 
 
 class Writer:
@@ -65,23 +96,29 @@ class Writer:
         Returns:
             Ids of what was stored, and names and reasons of what was not.
         """
-        encoded: list[tuple[Upload, Encoded]] = []
+        # The same picture twice in one call is one tile.
+        taken: dict[str, _Taken] = {}
         skipped = []
+        bands = encoder.preprocessing.bands
         for upload in uploads:
             try:
-                pixels = encoder.read(upload.data, max_pixels=self._max_pixels)
+                pixels, rendering = query_rendered(upload.data, bands, max_pixels=self._max_pixels)
             except ImageError as error:
                 skipped.append({"name": upload.name, "reason": error.message})
                 continue
-            encoded.append((upload, encoder.encode_image(pixels)))
-        if not encoded:
+            digest = hashlib.sha256(upload.data).hexdigest()
+            taken[digest] = _Taken(upload.data, encoder.encode_image(pixels), rendering)
+        if not taken:
             return [], skipped
-        # The same picture twice in one call is one tile.
-        distinct = {hashlib.sha256(pair[0].data).hexdigest(): pair for pair in encoded}
         with open_archive(self._path, encoder, mode="a") as archive:
-            paths = [self._keep(name, pair[0].data) for name, pair in distinct.items()]
-            joined = Encoded.concatenate([code for _, code in distinct.values()])
+            paths = [self._keep(digest, one.data) for digest, one in taken.items()]
+            joined = Encoded.concatenate([one.encoded for one in taken.values()])
             labels = joined.labels
+            moments = [moment or one.moment for one in taken.values()]
+            rendered = any(one.rendering for one in taken.values())
+            columns = {
+                name: [one.columns[name] for one in taken.values()] for name in (BANDS, SCALING)
+            }
             ids = archive.add_codes(
                 joined.codes,
                 sources=[str(path) for path in paths],
@@ -93,7 +130,9 @@ class Writer:
                 confidences=joined.confidences,
                 on_conflict="update",
                 labels=[label] * len(paths) if label else None,
-                datetimes=[moment] * len(paths) if moment else None,
+                datetimes=moments if any(moments) else None,
+                bboxes=[one.footprint for one in taken.values()] if rendered else None,
+                columns=columns if rendered else None,
             )
         return ids.tolist(), skipped
 

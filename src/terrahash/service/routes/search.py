@@ -94,13 +94,23 @@ async def search(service: Running, wanted: SearchRequest) -> JSONResponse:
         }
     },
 )
-async def search_image(service: Running, request: Request, options: OptionsOfQuery) -> JSONResponse:
-    """Search by a picture: the field `image` of a form, or the bare file as the body."""
+async def search_image(
+    service: Running,
+    request: Request,
+    options: OptionsOfQuery,
+    preview: Annotated[bool, Query(description="Also draw what was seen of it.")] = False,
+) -> JSONResponse:
+    """Search by a picture: the field `image` of a form, or the bare file as the body.
+
+    Send it once: further pages, filters and refinements take the answer's `query.code` and
+    `query.magnitudes` to `POST /search`.
+    """
     upload = (await read_uploads(request, most=1))[0]
 
     def encoded() -> Question:
         encoder = service.library.encoder(service.library.archive())
-        return searching.of_image(upload.data, encoder, service.settings.max_pixels)
+        most = service.settings.max_pixels
+        return searching.of_image(upload.data, encoder, most, preview=preview)
 
     question = await service.encode.run(encoded)
     service.metrics.encode_seconds.observe(question.seconds)
