@@ -88,10 +88,10 @@ def operations_of_all_steps(folder: Path) -> int:
     return files.operations
 
 
-def kill_at_operations(tmp_path: Path, stride: int) -> None:
+def kill_at_operations(tmp_path: Path, stride: int, first: int = 0) -> None:
     count = operations_of_all_steps(tmp_path / "dry")
     assert count > 200
-    for at in range(0, count, stride):
+    for at in range(first, count, stride):
         folder = tmp_path / f"killed-{at}"
         Archive.create(folder, LAYOUT).close()
         acknowledged, status = in_child(
@@ -107,8 +107,9 @@ def test_killed_at_every_seventh_operation(tmp_path: Path) -> None:
 
 
 @pytest.mark.stress
-def test_killed_at_every_operation(tmp_path: Path) -> None:
-    kill_at_operations(tmp_path, 1)
+@pytest.mark.parametrize("portion", range(4))
+def test_killed_at_every_operation(tmp_path: Path, portion: int) -> None:
+    kill_at_operations(tmp_path, 4, portion)
 
 
 def kill_at_random(folder: Path, rng: random.Random) -> None:
@@ -135,25 +136,28 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 
 
 @pytest.mark.stress
-def test_killed_at_random_moments_many_times(tmp_path: Path) -> None:
-    rng = random.Random(1)
-    for number in range(500):
+@pytest.mark.parametrize("portion", range(10))
+def test_killed_at_random_moments_many_times(tmp_path: Path, portion: int) -> None:
+    rng = random.Random(portion + 1)
+    for number in range(50):
         kill_at_random(tmp_path / str(number), rng)
         shutil.rmtree(tmp_path / str(number))
 
 
-@pytest.mark.parametrize("what", ["segment", "manifest", "both"])
+@pytest.mark.parametrize("what", ["segment", "segments", "manifest", "both"])
 def test_repair_killed_at_every_operation(tmp_path: Path, what: str) -> None:
     pattern = tmp_path / "pattern"
     with Archive.create(pattern, LAYOUT) as archive:
         for do, _ in steps()[:6]:
             do(archive)
-    first = sorted((pattern / "segments").iterdir())[0]
+    first, *others = sorted((pattern / "segments").iterdir())
+    if what == "segments":
+        others[-1].unlink()
     if what != "manifest":
         raw = bytearray(first.read_bytes())
         raw[70] ^= 1
         first.write_bytes(raw)
-    if what != "segment":
+    if what in ("manifest", "both"):
         (pattern / "archive.sqlite").write_bytes(b"gone")
     shutil.copytree(pattern, tmp_path / "dry")
     files = CountingFiles()
@@ -207,9 +211,9 @@ def test_power_cut_at_every_operation(tmp_path: Path) -> None:
     cut_power_at_operations(tmp_path, 1)
 
 
-def fill_at_operations(tmp_path: Path, stride: int) -> None:
+def fill_at_operations(tmp_path: Path, stride: int, first: int = 0) -> None:
     count = operations_of_all_steps(tmp_path / "dry")
-    for at in range(0, count, stride):
+    for at in range(first, count, stride):
         folder = tmp_path / f"full-{at}"
         Archive.create(folder, LAYOUT).close()
         files = FullFiles(at)
@@ -236,8 +240,9 @@ def test_disk_full_at_every_tenth_operation(tmp_path: Path) -> None:
 
 
 @pytest.mark.stress
-def test_disk_full_at_every_operation(tmp_path: Path) -> None:
-    fill_at_operations(tmp_path, 1)
+@pytest.mark.parametrize("portion", range(4))
+def test_disk_full_at_every_operation(tmp_path: Path, portion: int) -> None:
+    fill_at_operations(tmp_path, 4, portion)
 
 
 def test_a_limit_on_file_size_is_a_clear_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -49,10 +50,15 @@ def test_any_life_ends_as_the_model_says(
 
 
 @pytest.mark.stress
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-@LIVES
-def test_many_lives(layout: CodeLayout, steps: list[tuple[str, int, int]], k: int) -> None:
-    live(layout, steps, k)
+@pytest.mark.parametrize("portion", range(10))
+def test_many_lives(portion: int) -> None:
+    @hypothesis.seed(portion)
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @LIVES
+    def lives(layout: CodeLayout, steps: list[tuple[str, int, int]], k: int) -> None:
+        live(layout, steps, k)
+
+    lives()
 
 
 def live(layout: CodeLayout, steps: list[tuple[str, int, int]], k: int) -> None:

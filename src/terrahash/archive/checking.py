@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from terrahash.archive import celling, thumbnails
+from terrahash.archive import celling, recovering, thumbnails
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
@@ -28,6 +29,10 @@ from terrahash.errors import ArchiveError, TerrahashError
 
 SEGMENTS = "segments"
 ENCODER = "encoder"
+# An archive that a writer changes while it is verified is looked at again this often at most…
+ATTEMPTS = 5
+# …after a pause in which a commit that is under way ends.
+COMMIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,26 @@ def verify(path: str | Path) -> Verification:
         report.problems.append(Problem(NAME, error.message))
         return report
     try:
-        report.problems += [Problem(NAME, text) for text in manifest.integrity()]
-        state = manifest.state()
-        meta = manifest.meta
+        # Beside a writer files come and go: then what was found is looked at once more.
+        for _ in range(ATTEMPTS):
+            report = Verification(str(path))
+            state = manifest.state()
+            if _check(manifest, state, report):
+                time.sleep(COMMIT_SECONDS)
+            if report.ok or manifest.version() == state.version:
+                break
     except ArchiveError as error:
         report.problems.append(Problem(NAME, error.message))
-        return report
     finally:
         manifest.close()
+    return report
+
+
+def _check(manifest: Manifest, state: State, report: Verification) -> bool:
+    """Fill a report; gives whether a part of it may be a commit that is under way."""
+    path, meta = Path(report.path), manifest.meta
+    folder = path / SEGMENTS
+    report.problems += [Problem(NAME, text) for text in manifest.integrity()]
     report.problems += check_manifest(state, meta)
     report.problems += [Problem("cells", text) for text in celling.problems(path, state.cells)]
     segments = []
@@ -121,12 +138,21 @@ def verify(path: str | Path) -> Verification:
     report.rows = sum(footer.rows for footer in state.segments.values())
     if len(segments) == len(state.segments):
         report.problems += _check_whole(state, segments, meta, report)
-    named = {segment_path(folder, seq) for seq in state.segments}
+    lacking = recovering.unnamed(folder, state, recovering.following(folder, state))
+    for seq, footer in lacking.items():
+        report.problems.append(
+            Problem(
+                f"{SEGMENTS}/{segment_path(folder, seq).name}",
+                f"{NAME} does not name this change of {footer.rows} rows: its log was damaged or "
+                "lost, or the writer died just before the end; the next writer, or repair, does",
+            )
+        )
+    named = {segment_path(folder, seq) for seq in (*state.segments, *lacking)}
     report.orphans = sorted(
         p.name for p in folder.glob("*" + SUFFIX) if p not in named and not is_spare(p)
     )
     report.problems += _check_encoder(path, meta.get("encoder_fingerprint", ""))
-    return report
+    return bool(lacking)
 
 
 def check_manifest(state: State, meta: Mapping[str, str]) -> Iterator[Problem]:
@@ -158,8 +184,10 @@ def check_segment(folder: Path, footer: Footer) -> Iterator[Problem]:
         return
     if path.stat().st_size < footer.data_end:
         yield Problem(name, f"is torn: {path.stat().st_size} of {footer.size} bytes")
+    own = True
     try:
-        if read_footer(path).to_text() != footer.to_text():
+        own = read_footer(path).to_text() == footer.to_text()
+        if not own:
             yield Problem(name, "its footer differs from the manifest's copy")
     except ArchiveError:
         yield Problem(name, "its footer is damaged")
@@ -168,7 +196,7 @@ def check_segment(folder: Path, footer: Footer) -> Iterator[Problem]:
         hurt[place.name] = hurt.get(place.name, 0) + stop - start
     for array, size in hurt.items():
         yield Problem(name, f"{size} bytes of '{array}' do not match their checksum")
-    if not hurt and footer.rows and path.stat().st_size >= footer.data_end:
+    if own and not hurt and footer.rows and path.stat().st_size >= footer.data_end:
         segment = Segment.open(folder, footer)
         if not sound_ids(segment.ids, footer):
             yield Problem(name, "its ids do not ascend or are not as many as its rows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from terrahash.errors import ArchiveError
+
+ASIDE = "damaged"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -68,6 +71,26 @@ class Files:
     def remove(self, path: Path) -> None:
         """Remove a file; readers that have it open keep reading it."""
         path.unlink(missing_ok=True)
+
+
+def keep_aside(archive: Path, path: Path, files: Files) -> None:
+    """Keep a damaged file under a second name in the archive's folder of such files."""
+    if not path.exists():
+        return
+    aside = archive / ASIDE
+    aside.mkdir(exist_ok=True)
+    target = aside / path.name
+    number = 0
+    while target.exists():
+        if target.samefile(path):
+            return
+        number += 1
+        target = aside / f"{path.name}.{number}"
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copy2(path, target)
+    files.sync_folder(aside)
 
 
 @contextmanager

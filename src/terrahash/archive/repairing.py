@@ -8,7 +8,6 @@ the folder ``damaged``, before anything takes their place.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive import celling, thumbnails
+from terrahash.archive import celling, recovering, thumbnails
 from terrahash.archive.checking import ENCODER, SEGMENTS, check_manifest, check_segment
 from terrahash.archive.columns import Column
-from terrahash.archive.files import Files, WriterLock, explained
+from terrahash.archive.files import Files, WriterLock, explained, keep_aside
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
 from terrahash.archive.names import is_spare
@@ -38,8 +37,6 @@ from terrahash.archive.wrecks import Wreck
 from terrahash.archive.writing import Table, write_table
 from terrahash.codes import CodeLayout
 from terrahash.errors import ArchiveError, TerrahashError
-
-ASIDE = "damaged"
 
 
 @dataclass
@@ -99,18 +96,21 @@ class _Repairer:
 
     def run(self) -> Repair:
         sound = self._read_manifest()
-        meta, state = self._rebuilt() if sound is None else sound
+        if sound is None:
+            meta, state = self._rebuilt()
+        else:
+            meta, state = sound[0], self._caught_up(sound[1])
         wrecks = {
             footer.seq: Wreck(segment_path(self.folder, footer.seq), footer)
             for footer in state.segments.values()
             if list(check_segment(self.folder, footer))
         }
+        for wreck in wrecks.values():
+            self._keep_aside(wreck.path)
         fresh = self._salvage(state, wrecks)
         if sound is None:
             self._replace_manifest(meta, state, fresh, wrecks)
         elif wrecks or celling.problems(self.path, state.cells):
-            for wreck in wrecks.values():
-                self._keep_aside(wreck.path)
             manifest = Manifest(self.path, writable=True, files=self.files)
             try:
                 cells = celling.remaining(state.cells, set(wrecks))
@@ -140,6 +140,24 @@ class _Repairer:
             if lost:
                 self.report.lost.append(f"{lost} thumbnails; their tiles are shown by their files")
 
+    def _caught_up(self, state: State) -> State:
+        """The state with the finished changes that a sound manifest does not name."""
+        found = recovering.following(self.folder, state)
+        lacking = recovering.unnamed(self.folder, state, found)
+        if not lacking:
+            return state
+        manifest = Manifest(self.path, writable=True, files=self.files)
+        try:
+            after = recovering.catch_up(manifest, state, self.folder, found)
+        finally:
+            manifest.close()
+        rows = sum(footer.rows for footer in lacking.values())
+        self.report.done.append(
+            f"{len(lacking)} changes with {rows} rows that {NAME} did not know of were named again "
+            "(a write that was never acknowledged may be the last of them)"
+        )
+        return after
+
     # -- the manifest ----------------------------------------------------------------------------
 
     def _read_manifest(self) -> tuple[Mapping[str, str], State] | None:
@@ -150,6 +168,10 @@ class _Repairer:
         try:
             state, meta = manifest.state(), manifest.meta
             if manifest.integrity() or next(check_manifest(state, meta), None) is not None:
+                return None
+            layout = json.loads(meta["layout"])
+            behind = recovering.following(self.folder, state).values()
+            if not all(recovering.same_archive(meta, layout, footer) for footer in behind):
                 return None
             # A footer is checksummed in its file only: where both are there they must agree.
             for seq, footer in state.segments.items():
@@ -177,11 +199,7 @@ class _Repairer:
                 self._keep_aside(path)
                 continue
             footers[footer.seq] = footer
-        for footer in list(footers.values()):
-            first, count = footer.outputs
-            if all(number in footers for number in range(first, first + count)):
-                for number in footer.replaces:
-                    footers.pop(number, None)
+        footers = recovering.settled(footers)
         meta = self._meta(footers)
         columns: dict[str, str] = {}
         for footer in footers.values():
@@ -241,8 +259,6 @@ class _Repairer:
             self._drop_doubles(manifest, after, meta)
         finally:
             manifest.close()
-        for wreck in wrecks.values():
-            self._keep_aside(wreck.path)
         for suffix in ("", "-wal", "-shm"):
             self._keep_aside(self.path / (NAME + suffix))
         # In this order: a database without its log would be an older state that looks sound, and
@@ -283,22 +299,7 @@ class _Repairer:
     # -- segments --------------------------------------------------------------------------------
 
     def _keep_aside(self, path: Path) -> None:
-        if not path.exists():
-            return
-        aside = self.path / ASIDE
-        aside.mkdir(exist_ok=True)
-        target = aside / path.name
-        number = 0
-        while target.exists():
-            if target.samefile(path):
-                return
-            number += 1
-            target = aside / f"{path.name}.{number}"
-        try:
-            os.link(path, target)
-        except OSError:
-            shutil.copy2(path, target)
-        self.files.sync_folder(aside)
+        keep_aside(self.path, path, self.files)
 
     def _salvage(self, state: State, wrecks: Mapping[int, Wreck]) -> list[Footer]:
         """New segments with what is sound of damaged ones."""
@@ -314,6 +315,7 @@ class _Repairer:
                         f"{wreck.path.name}: which {lost} rows of segment {target} were deleted; "
                         "these rows are there again"
                     )
+        first = state.next_seq
         fresh: list[Footer] = []
         for wreck in wrecks.values():
             gone = dead.get(wreck.footer.seq, [])
@@ -324,12 +326,20 @@ class _Repairer:
                 if target in state.segments and target not in wrecks and len(rows)
             }
             self.report.done.append(f"{wreck.path.name} was replaced by its {len(table.ids)} rows")
-            if len(table.ids) or kept:
-                number = state.next_seq + len(fresh)
-                self._ages[number] = wreck.footer.seq
-                fresh.append(
-                    self._write(table, kept, number, wreck.footer.next_id, wreck.footer.archive)
+            number = first + len(fresh)
+            self._ages[number] = wreck.footer.seq
+            # One for each, even without rows: together they count, or none of them does.
+            fresh.append(
+                self._write(
+                    table,
+                    kept,
+                    number,
+                    wreck.footer.next_id,
+                    wreck.footer.archive,
+                    replaces=tuple(wrecks),
+                    outputs=(first, len(wrecks)),
                 )
+            )
         return fresh
 
     def _sound_rows(self, wreck: Wreck, dead: Sequence[NDArray[np.uint32]]) -> Table:
@@ -368,13 +378,24 @@ class _Repairer:
         seq: int,
         next_id: int,
         archive: Mapping[str, Any],
+        *,
+        replaces: tuple[int, ...] = (),
+        outputs: tuple[int, int] | None = None,
     ) -> Footer:
         writer = SegmentWriter(self.files, segment_path(self.folder, seq))
         try:
             ids, kinds = write_table(writer, table)
             for target, rows in dead.items():
                 writer.add(f"dead.{target}", rows)
-            return writer.finish(seq=seq, ids=ids, next_id=next_id, columns=kinds, archive=archive)
+            return writer.finish(
+                seq=seq,
+                ids=ids,
+                next_id=next_id,
+                columns=kinds,
+                replaces=replaces,
+                outputs=outputs,
+                archive=archive,
+            )
         except BaseException:
             writer.abandon()
             raise

@@ -148,6 +148,14 @@ class Footer:
             copies=dict(data["copies"]),
         )
 
+    def may_end(self, trailer: bytes) -> bool:
+        """Whether a file with such a trailer can be this segment; a damaged one may be."""
+        if len(trailer) < TRAILER.size or not trailer.endswith(END):
+            return True
+        length, check, _ = TRAILER.unpack(trailer)
+        text = self.to_text().encode()
+        return bool(length == len(text) and check == zlib.crc32(text))
+
     @cached_property
     def data_end(self) -> int:
         """Bytes of the file up to the end of its last array."""
@@ -262,7 +270,7 @@ class Segment:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ArchiveError: if the file is shorter than its footer says.
+            ArchiveError: if the file is shorter than its footer says, or another's.
         """
         path = segment_path(folder, footer.seq)
         with path.open("rb") as file:
@@ -271,6 +279,12 @@ class Segment:
                 raise ArchiveError(
                     f"{path} is torn: {size} of {footer.data_end} bytes",
                     f"keep what is sound with: terrahash archive repair {folder.parent}",
+                )
+            file.seek(max(0, size - TRAILER.size))
+            if not footer.may_end(file.read()):
+                raise ArchiveError(
+                    f"{path} is not the segment that the manifest names",
+                    f"see what can be kept with: terrahash archive repair {folder.parent}",
                 )
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else None
         return cls(footer, path, memoryview(mapped) if mapped is not None else None)

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from terrahash.archive import celling, merging
+from terrahash.archive import celling, merging, recovering
 from terrahash.archive.changes import Change
 from terrahash.archive.checking import ENCODER, SEGMENTS
-from terrahash.archive.files import Files, WriterLock, explained
+from terrahash.archive.files import Files, WriterLock, explained, keep_aside
 from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
 from terrahash.archive.names import Names
 from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, SegmentWriter, segment_path
@@ -69,6 +69,8 @@ class Store:
             self._manifest = Manifest(path, writable=writable, files=files)
             try:
                 self._read_meta()
+                if writable:
+                    self._catch_up()
                 self._snapshot = self._load(None)
                 if writable:
                     self._sweep()
@@ -296,6 +298,30 @@ class Store:
         if state.cells != self._snapshot.state.cells:
             cells = celling.load(self.path, state.cells, self.layout)
         self._snapshot = Snapshot(state, segments, self.layout, cells)
+
+    def _catch_up(self) -> None:
+        """Name the finished changes that the manifest does not know of; see :mod:`recovering`."""
+        state = self._manifest.state()
+        found = recovering.following(self._folder, state)
+        if not found:
+            return
+        layout = self.layout.to_json()
+        for seq, footer in list(found.items()):
+            if not recovering.same_archive(self._manifest.meta, layout, footer):
+                raise self._contradicted(f"segment {seq} is of another archive")
+            if not recovering.is_whole(self._folder, footer):
+                keep_aside(self.path, segment_path(self._folder, seq), self._files)
+                _log.warning("%s: unfinished segment %d was put aside", self.path, seq)
+                del found[seq]
+        with explained(self.path, "opening its segments"):
+            # What it names must be its own before anything that it does not name is judged by it.
+            for footer in state.segments.values():
+                if segment_path(self._folder, footer.seq).exists():
+                    Segment.open(self._folder, footer)
+        after = recovering.catch_up(self._manifest, state, self._folder, found)
+        taken = sorted(after.segments.keys() - state.segments.keys())
+        if taken:
+            _log.warning("%s: segments %s were whole and are named again", self.path, taken)
 
     def _sweep(self) -> None:
         """Remove what the manifest does not name."""
