@@ -180,6 +180,40 @@ def test_query_by_drop_and_by_paste(watched: Watched, tiles: Path) -> None:
     assert watched.ids() == dropped
 
 
+def test_a_raster_is_shown_as_the_encoder_saw_it(watched: Watched, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio", reason="pip install 'terrahash[geo]'")
+    path = tmp_path / "scene.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=48, height=48, count=4, dtype="uint16",
+        crs="EPSG:32632", transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+    ) as file:  # fmt: skip
+        file.write(np.random.default_rng(0).integers(0, 9000, (4, 48, 48)).astype(np.uint16))
+    page = watched.open()
+    page.set_input_files("#file", str(path))
+    page.wait_for_selector(".query-picture img[src^='data:']")
+    until(page, "document.querySelector('.query-picture img').naturalWidth === 48")
+    watched.settle()
+    assert "unsure bits count less" in page.inner_text("#facts")
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.click(".facets label:has-text('rows')")
+    until(page, "document.querySelectorAll('.card').length === 20")
+    assert not [url for url in sent if "search/image" in url], "the picture was sent again"
+
+
+def test_a_picture_is_shown_before_its_answer(watched: Watched, tiles: Path) -> None:
+    page = watched.open()
+    held: list[Any] = []
+    page.route("**/search/image*", lambda route: held.append(route))
+    page.set_input_files("#file", str(tiles / "rows" / "rows02.png"))
+    page.wait_for_selector(".query-picture img")
+    assert "Searching" in page.inner_text("#query")
+    until(page, "document.querySelector('.query-picture img').naturalWidth === 48")
+    page.wait_for_timeout(100)
+    held[0].continue_()
+    page.wait_for_selector(".query-name")
+
+
 def test_filters_narrow_and_are_in_the_link(watched: Watched) -> None:
     page = watched.open("#id=1")
     page.click(".facets label:has-text('rows')")
@@ -292,6 +326,27 @@ def test_map_and_gallery_keep_step(watched: Watched) -> None:
     assert page.locator(".card.on").get_attribute("data-id") == str(watched.ids()[2])
 
 
+def test_the_whole_result_comes_back_on_the_map(watched: Watched) -> None:
+    page = watched.open("#id=1")
+    page.wait_for_selector(".fit")
+    scale = "document.querySelector('.maplibregl-ctrl-scale')?.textContent ?? ''"
+    until(page, rf"/[0-9]{{3,}}\s*km/.test({scale})")
+    page.hover(".card:nth-child(3)")
+    page.click(".card:nth-child(3) .where")
+    until(page, rf"/\d\s*m$/.test({scale})")
+    page.click(".fit")
+    until(page, rf"/[0-9]{{3,}}\s*km/.test({scale})")
+
+
+def test_a_telephone_keeps_the_query_in_sight(browser: Browser, address: str) -> None:
+    watched = Watched(browser, address, viewport={"width": 390, "height": 844})
+    page = watched.open("#id=1")
+    page.wait_for_selector("#mini img:visible")
+    page.click("#mini")
+    page.wait_for_selector(".query-picture:visible")
+    page.context.close()
+
+
 def test_draw_a_box(watched: Watched) -> None:
     page = watched.open("#id=1")
     page.wait_for_selector(".maplibregl-canvas")
@@ -392,12 +447,16 @@ def test_archives_without_tiles_pictures_encoder_or_places(
         assert "No tiles yet" in page.inner_text(".empty")
         assert watched.complaints == []
         archive.add_codes(np.arange(80, dtype=np.uint8).reshape(10, 8))
+        page.goto("about:blank")
         page = watched.open("#id=1")
         assert watched.ids()[0] == 1
         page.wait_for_selector(".card:first-child svg.bits")
         page.wait_for_selector(".query-picture svg.bits")
         assert page.is_disabled("#choose")
-        page.wait_for_selector("#map-hint:visible")
+        # No tile has a place: no map, and no filter by area.
+        assert page.is_hidden("#place")
+        assert page.is_hidden("#area")
+        assert "like tile 1" in page.inner_text("#title")
         page.hover(".card:nth-child(2)")
         page.click(".card:nth-child(2) .side")
         page.wait_for_selector("#compare .frame svg.bits")

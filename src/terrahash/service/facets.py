@@ -66,6 +66,14 @@ def count(snapshot: Snapshot, filters: Filters) -> dict[str, Any]:
     }
 
 
+def placed(snapshot: Snapshot) -> bool:
+    """Whether any tile has a footprint."""
+    return any(
+        "west" in segment.footer.columns and not np.isnan(segment.array("west")).all()
+        for segment in snapshot.segments
+    )
+
+
 def _texts(rows: Iterable[Rows], name: str) -> list[dict[str, Any]]:
     totals: dict[str, int] = {}
     for segment, chosen in rows:

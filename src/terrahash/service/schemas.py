@@ -216,6 +216,7 @@ class ArchiveAbout(BaseModel):
     can_search_images: bool
     writable: bool
     demo: bool
+    placed: bool = Field(description="Whether any tile has a footprint.")
 
 
 class EncoderAbout(BaseModel):

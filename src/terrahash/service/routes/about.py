@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from terrahash.errors import TerrahashError
 from terrahash.service.access import COOKIE, SESSION_PATH, session_of
 from terrahash.service.context import Running
+from terrahash.service.facets import placed
 from terrahash.service.problems import Problem, ProblemDocument
 from terrahash.service.schemas import ArchiveAbout, EncoderAbout
 
@@ -40,6 +41,7 @@ async def archive(service: Running) -> JSONResponse:
             "can_search_images": (opened.path / "encoder").is_dir(),
             "writable": service.settings.write_token is not None,
             "demo": service.settings.demo,
+            "placed": placed(opened.snapshot()),
         }
 
     return JSONResponse(await service.browse.run(work))

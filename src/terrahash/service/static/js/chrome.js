@@ -26,6 +26,7 @@ export function init({ onTheme, onExport, onView }) {
     if (event.key === "?" && !event.target.closest("input, textarea, select, dialog")) $("help").showModal();
   });
   menu(onExport);
+  $("mini").addEventListener("click", () => view("panel"));
   for (const tab of $("tabs").querySelectorAll("button")) tab.addEventListener("click", () => { view(tab.dataset.view); onView(); });
 }
 

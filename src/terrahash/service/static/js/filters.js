@@ -72,7 +72,7 @@ export function facets(found) {
   const shown = everything ? values : values.filter((one, place) => place < SHOWN || chosen.includes(one.value));
   $("facets").replaceChildren(...shown.map((one) => el("li", {}, el("label", {},
     el("input", { type: "checkbox", checked: chosen.includes(one.value), onchange: (event) => change({ [which]: event.target.checked ? [...state[which], one.value] : state[which].filter((value) => value !== one.value) }) }),
-    el("span", {}, words(one.value)), el("small", {}, count(one.count)),
+    el("span", { title: words(one.value) }, words(one.value)), el("small", {}, count(one.count)),
     svg("svg", { viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true" }, svg("rect", { width: (100 * one.count) / top, height: 1 }))))));
   $("more-facets").hidden = values.length <= SHOWN;
   $("more-facets").textContent = everything ? "Fewer" : `All ${values.length}`;

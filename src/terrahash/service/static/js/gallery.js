@@ -59,8 +59,10 @@ function card(tile, context) {
     ? `${name}, rank ${tile.rank}, ${bits(tile.distance)} apart${tile.precision === null ? "" : `, expected precision ${percent(tile.precision)}`}. Search for its like`
     : `${name}. Search for its like`;
   const picture = el("img", { src: api.thumbnail(tile.id, 192), alt: "", width: 192, height: 192, loading: "lazy", decoding: "async" });
-  const main = el("button", { type: "button", class: "card-main", "aria-label": spoken, title: fileOf(tile), onclick: () => act.search(tile) }, picture);
+  const main = el("button", { type: "button", class: "card-main waiting", "aria-label": spoken, title: fileOf(tile), onclick: () => act.search(tile) }, picture);
+  picture.addEventListener("load", () => main.classList.remove("waiting"), { once: true });
   picture.addEventListener("error", () => {
+    main.classList.remove("waiting");
     picture.replaceWith(square(tile.code, context.bits, { title: `Code of ${name}` }));
     main.classList.add("code-only");
   }, { once: true });

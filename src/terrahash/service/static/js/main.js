@@ -9,7 +9,7 @@ import * as filters from "./filters.js";
 import * as gallery from "./gallery.js";
 import * as map from "./map.js";
 import * as query from "./query.js";
-import { bits, count, sentence, tiles as tilesText, words } from "./format.js";
+import { bits, count, percent, sentence, tiles as tilesText, words } from "./format.js";
 import { change, DEFAULTS, filterCount, filterParameters, filters as filtersOf, hasQuery, onChange, state } from "./state.js";
 
 let archive = null;
@@ -20,6 +20,8 @@ let running = null;
 let stopDrawing = null;
 const pictures = new Map(); // object addresses of the pictures of this visit, by code
 let fileTried = null;
+// Of other files, rasters above all, the service shows what it saw.
+const SHOWN_BY_BROWSERS = /^image\/(png|jpeg|webp|gif|bmp)$/;
 
 chrome.init({ onTheme: () => map.restyle(), onExport: save, onView: () => map.resize() });
 gallery.init({
@@ -41,6 +43,8 @@ async function start() {
     archive = about;
     document.title = `${archive.name} · terrahash`;
     $("archive").replaceChildren(el("strong", {}, archive.name), ` · ${tilesText(archive.tiles)} · ${archive.bits} bits${archive.demo ? " · made-up scenes at made-up places" : ""}`);
+    $("work").classList.toggle("placeless", archive.tiles > 0 && !archive.placed);
+    $("tabs").querySelector("[data-view=place]").hidden = archive.tiles > 0 && !archive.placed;
     query.show(null, archive);
     filters.init(archive, { onDraw: drawBox, onView: () => change({ bbox: map.view() }) });
     const drawn = map.init(settings, { hover: (tile, on) => { gallery.mark(tile.id, on, { scroll: on }); map.mark(tile.id, on); }, select: (tile) => { chrome.view("results"); gallery.focus(tile.id); compareOrSearch(tile); } });
@@ -70,6 +74,8 @@ function vote(tile, way) {
 async function searchFile(file) {
   chrome.view("results");
   fileTried = file;
+  // The picture is there at once, whatever its code takes.
+  query.pending(URL.createObjectURL(file));
   await answer({ file });
 }
 
@@ -80,7 +86,6 @@ async function answer({ append = false, file = null } = {}) {
   const { signal } = running;
   gallery.busy(true);
   $("notice").hidden = true;
-  const started = performance.now();
   try {
     const result = await ask({ append, file, signal });
     if (file) remember(file, result.query);
@@ -90,7 +95,7 @@ async function answer({ append = false, file = null } = {}) {
     const context = { queryId: state.id, code: shown?.code ?? null, bits: archive.bits };
     if (found.length) gallery.show(result.tiles, context, { append });
     else nothing();
-    headline(result, performance.now() - started);
+    headline(result);
     $("more").hidden = nextOffset === null;
     query.show(shown, archive);
     query.examples(state.up, state.down, (id) => change(id === null ? { up: [], down: [] } : { up: state.up.filter((one) => one !== id), down: state.down.filter((one) => one !== id) }));
@@ -103,6 +108,7 @@ async function answer({ append = false, file = null } = {}) {
   } catch (problem) {
     if (problem.name === "AbortError") return;
     complain(problem);
+    if (file) query.show(shown, archive);
     filters.show(archive);
   } finally {
     if (!signal.aborted) gallery.busy(false);
@@ -127,6 +133,7 @@ async function ask({ append, file, signal }) {
     parameters.set("k", state.k);
     parameters.set("ranking", state.ranking);
     if (state.radius !== null) parameters.set("radius", state.radius);
+    if (!SHOWN_BY_BROWSERS.test(file.type)) parameters.set("preview", "true");
     const result = await api.searchImage(file, parameters, signal);
     return { ...result, tiles: result.hits };
   }
@@ -153,7 +160,7 @@ async function ask({ append, file, signal }) {
 function remember(file, asked) {
   const old = pictures.get(asked.code);
   if (old) URL.revokeObjectURL(old.picture);
-  pictures.set(asked.code, { picture: URL.createObjectURL(file), guess: asked.predicted_label, confidence: asked.confidence });
+  pictures.set(asked.code, { picture: asked.preview ?? URL.createObjectURL(file), guess: asked.predicted_label, confidence: asked.confidence });
   change({ id: null, code: asked.code, magnitudes: asked.magnitudes, up: [], down: [] }, { quiet: true });
 }
 
@@ -168,7 +175,7 @@ async function described(asked) {
   return base;
 }
 
-function headline(result, milliseconds) {
+function headline(result) {
   if (!hasQuery()) {
     $("title").textContent = result.total ? `${tilesText(result.total)} to look through` : archive.tiles ? "No such tile" : "An empty archive";
     const how = archive.can_search_images ? "Click one, or give a picture, to see its like." : "Click one to see its like.";
@@ -178,12 +185,15 @@ function headline(result, milliseconds) {
   }
   const name = shown?.label ?? shown?.guess;
   const refined = state.up.length + state.down.length;
-  $("title").textContent = `${found.length ? tilesText(found.length) : "No tile"} like ${name ? `this ${words(name)}` : shown?.kind === "examples" ? "the examples" : "the query"}${refined ? ", refined" : ""}`;
+  $("title").textContent = `${found.length ? tilesText(found.length) : "No tile"} like ${name ? `this ${words(name)}` : shown?.kind === "examples" ? "the examples" : shown?.id != null ? `tile ${shown.id}` : "the query"}${refined ? ", refined" : ""}`;
   const nearest = found[0], farthest = found.at(-1);
   const facts = [];
+  const best = Math.max(...found.map((tile) => tile.precision ?? 1));
+  if (nearest && best < 0.5) facts.push(`No close match: ${percent(best)} expected precision at best`);
   if (nearest) facts.push(nearest.distance === farthest.distance ? `all at ${bits(nearest.distance)}` : `${Math.min(...found.map((tile) => tile.distance))} to ${bits(Math.max(...found.map((tile) => tile.distance)))}`);
-  if (nextOffset !== null && result.ties_at_last_distance > 1) facts.push(`${count(result.ties_at_last_distance)} as near as the last`);
-  facts.push(`searched in ${result.milliseconds.search.toFixed(1)} ms, shown in ${Math.round(milliseconds)} ms`);
+  if (facts.length && result.ranking === "asymmetric") facts.push(`${facts.pop()}, unsure bits count less`);
+  if (nextOffset !== null && result.ties_at_last_distance > 1) facts.push(`${count(result.ties_at_last_distance)} tie for the last place`);
+  facts.push(`searched in ${result.milliseconds.search.toFixed(1)} ms`);
   $("facts").textContent = facts.join(" · ");
   say(`${tilesText(found.length)} found. ${facts[0] ?? ""}`);
 }
@@ -205,7 +215,7 @@ function onMap({ fit }) {
   } catch { /* the style is still loading; start() comes back to it */ }
   const levels = hasQuery() ? [["good", "90 % or more"], ["fair", "50 to 90 %"], ["poor", "less"]] : [];
   $("legend").hidden = !levels.length || !found.some((tile) => tile.bbox && tile.precision !== null);
-  $("legend").replaceChildren(...levels.map(([level, text]) => el("li", { class: `trust ${level}` }, text)));
+  $("legend").querySelector("ul").replaceChildren(...levels.map(([level, text]) => el("li", { class: `trust ${level}` }, text)));
 }
 
 function drawBox() {

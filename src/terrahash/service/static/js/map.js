@@ -1,7 +1,7 @@
 // The map: footprints of the tiles, in step with the gallery, and boxes drawn by hand.
 
 import * as maplibre from "../vendor/maplibre/maplibre-gl.mjs";
-import { $, el } from "./dom.js";
+import { $, el, icon } from "./dom.js";
 import { thumbnail } from "./api.js";
 import { bits, nameOf, percent, trust } from "./format.js";
 
@@ -37,6 +37,7 @@ export async function init(settings, actions) {
     return;
   }
   map.addControl(new maplibre.NavigationControl({ showCompass: false }), "top-right");
+  map.addControl(overview, "top-right");
   map.addControl(new maplibre.ScaleControl({}), "bottom-right");
   map.touchZoomRotate.disableRotation();
   popup = new maplibre.Popup({ closeButton: false, closeOnClick: false, offset: 12, focusAfterOpen: false });
@@ -53,6 +54,15 @@ export async function init(settings, actions) {
   }
   map.on("moveend", pictures);
 }
+
+const overview = {
+  onAdd() {
+    const button = el("button", { type: "button", class: "fit", title: "Show all tiles", "aria-label": "Show all tiles", onclick: () => { if (tiles.size) fitTo([...tiles.values()].map((tile) => tile.bbox)); } }, icon("fit"));
+    this.box = el("div", { class: "maplibregl-ctrl maplibregl-ctrl-group" }, button);
+    return this.box;
+  },
+  onRemove() { this.box.remove(); },
+};
 
 // The whole world fits into a narrow pane, and then stands in its middle; a wider one shows no void.
 function whole(centre, zoom) {

@@ -32,24 +32,37 @@ export function init({ onFile, onClear }) {
 }
 
 let clear = () => {};
+const touched = matchMedia("(pointer: coarse)").matches;
+
+// A picture that is being searched for.
+export function pending(picture) {
+  const image = el("img", { src: picture, alt: "The query" });
+  const loaded = () => URL.revokeObjectURL(picture);
+  image.addEventListener("load", loaded, { once: true });
+  image.addEventListener("error", () => { loaded(); image.replaceWith(el("div", { class: "query-wait" }, icon("picture"))); }, { once: true });
+  $("query").hidden = false;
+  $("query").replaceChildren(el("div", { class: "query-picture" }, image), el("p", { class: "query-note" }, "Searching for its like…"));
+}
 
 // `shown`: {kind, id, picture, label, guess, confidence, code, magnitudes} or null.
 export function show(shown, archive) {
   $("drop").classList.toggle("compact", shown !== null);
   $("choose").disabled = !archive.can_search_images;
   const [ask, how] = archive.can_search_images
-    ? [shown ? "Another picture" : "Drop a picture here", "or paste it, choose a file, or click any tile"]
+    ? [shown ? "Another picture" : touched ? "Choose a picture" : "Drop a picture here", touched ? "or take one, or tap any tile" : "or paste it, choose a file, or click any tile"]
     : [shown ? "Click another tile" : "Click a tile", "to search for its like: this archive keeps no encoder for pictures"];
   $("drop").querySelector("strong").textContent = ask;
   $("drop").querySelector("span").textContent = how;
   $("query").hidden = shown === null;
   $("query").replaceChildren();
+  $("mini").hidden = shown === null;
   if (!shown) return;
   const name = shown.label ?? shown.guess;
   const source = shown.picture ?? (shown.id !== null ? api.thumbnail(shown.id, 384) : null);
   const code = () => square(shown.code, archive.bits, { weights: shown.magnitudes, title: "The query's code" });
   const picture = source ? el("img", { src: source, alt: `The query${name ? `: ${words(name)}` : ""}` }) : code();
   picture.addEventListener("error", () => picture.replaceWith(code()), { once: true });
+  $("mini").replaceChildren(source ? el("img", { src: source, alt: "" }) : code());
   $("query").append(...[
     el("div", { class: "query-picture" }, picture,
       el("button", { type: "button", class: "query-clear", "aria-label": "Remove the query", onclick: () => clear() }, icon("close"))),
