@@ -191,3 +191,26 @@ def test_a_swapped_segment_is_noticed_on_opening(adds: Path, tmp_path: Path) -> 
         with pytest.raises(ArchiveError, match="is not the segment"):
             open_archive(folder, mode=mode)  # type: ignore[arg-type]
     assert not verify(folder).ok
+
+
+def test_a_segment_of_another_archive_is_refused_and_put_aside(adds: Path, tmp_path: Path) -> None:
+    with Archive.create(tmp_path / "other", LAYOUT, encoder_fingerprint="other") as other:
+        for seed in range(7):
+            other.add_codes(random_codes(3, 50 + seed))
+        written = (tmp_path / "other" / "segments").glob("*.seg")
+        stray = max(path for path in written if path.stat().st_size)
+        for lost in (LOG, "archive.sqlite"):
+            folder = tmp_path / lost
+            shutil.copytree(adds, folder)
+            (folder / lost).unlink()
+            shutil.copy(stray, folder / "segments")
+            with pytest.raises(ArchiveError, match=r"of another archive|is missing"):
+                open_archive(folder)
+            assert not verify(folder).ok
+            report = repair(folder)
+            assert [text for text in report.lost if "of another archive" in text] == report.lost
+            assert (folder / "damaged" / stray.name).exists()
+            with open_archive(folder) as archive:
+                assert archive.ids().tolist() == sorted({*range(1, 41)} - {3})
+            assert verify(folder).orphans == []
+            shutil.rmtree(folder)

@@ -15,8 +15,9 @@ import numpy as np
 
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
-from terrahash.archive.segments import Footer, Segment, SegmentWriter, damaged
+from terrahash.archive.segments import Footer, Segment, damaged
 from terrahash.archive.snapshot import Snapshot, StoredCells
+from terrahash.archive.writing import SegmentWriter
 from terrahash.codes import CodeLayout
 from terrahash.errors import ArchiveError, TerrahashError
 from terrahash.search import Cells, build_cells

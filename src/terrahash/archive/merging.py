@@ -18,9 +18,15 @@ from terrahash.archive.columns import Column, absent_column, join
 from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
 from terrahash.archive.schema import BBOX
-from terrahash.archive.segments import MAX_ROWS, Footer, Segment, SegmentWriter, segment_path
+from terrahash.archive.segments import MAX_ROWS, Footer, Segment, segment_path
 from terrahash.archive.snapshot import Snapshot
-from terrahash.archive.writing import write_column, write_ids, write_index, write_zones
+from terrahash.archive.writing import (
+    SegmentWriter,
+    write_column,
+    write_ids,
+    write_index,
+    write_zones,
+)
 
 FAN_OUT = 16
 # A merge makes a segment at least this many times as large as the largest in it: else each small

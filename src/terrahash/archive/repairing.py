@@ -17,26 +17,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive import celling, recovering, thumbnails
-from terrahash.archive.checking import ENCODER, SEGMENTS, check_manifest, check_segment
+from terrahash.archive import celling, rebuilding, recovering, thumbnails
+from terrahash.archive.checking import SEGMENTS, check_manifest, check_segment
 from terrahash.archive.columns import Column
 from terrahash.archive.files import Files, WriterLock, explained, keep_aside
 from terrahash.archive.ids import IdRuns
-from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
-from terrahash.archive.names import is_spare
+from terrahash.archive.manifest import NAME, Manifest, State, not_an_archive
 from terrahash.archive.segments import (
     SUFFIX,
     Footer,
     Segment,
-    SegmentWriter,
     read_footer,
     segment_path,
 )
 from terrahash.archive.snapshot import Snapshot
 from terrahash.archive.wrecks import Wreck
-from terrahash.archive.writing import Table, write_table
+from terrahash.archive.writing import SegmentWriter, Table, write_table
 from terrahash.codes import CodeLayout
-from terrahash.errors import ArchiveError, TerrahashError
+from terrahash.errors import ArchiveError
 
 
 @dataclass
@@ -93,6 +91,7 @@ class _Repairer:
         self.report = Repair(str(path))
         # When the rows of a segment written by this repair were first written.
         self._ages: dict[int, int] = {}
+        self._refused: list[Path] = []
 
     def run(self) -> Repair:
         sound = self._read_manifest()
@@ -121,8 +120,8 @@ class _Repairer:
                 self._drop_doubles(manifest, after, meta)
             finally:
                 manifest.close()
-        for wreck in wrecks.values():
-            self.files.remove(wreck.path)
+        for path in (*(wreck.path for wreck in wrecks.values()), *self._refused):
+            self.files.remove(path)
         self._mend_thumbnails()
         return self.report
 
@@ -186,57 +185,17 @@ class _Repairer:
 
     def _rebuilt(self) -> tuple[Mapping[str, str], State]:
         """Meta and state as the segments themselves tell them."""
-        footers: dict[int, Footer] = {}
-        paths = sorted(self.folder.glob("*" + SUFFIX))
-        # Names that a writer made ahead come after all segments; an empty file among these is none.
-        while paths and is_spare(paths[-1]):
-            paths.pop()
-        for path in paths:
-            try:
-                footer = read_footer(path)
-            except ArchiveError as error:
-                self.report.lost.append(f"{error.message}; its rows are not known")
-                self._keep_aside(path)
-                continue
-            footers[footer.seq] = footer
-        footers = recovering.settled(footers)
-        meta = self._meta(footers)
-        columns: dict[str, str] = {}
-        for footer in footers.values():
-            columns |= footer.archive["columns"]
-        state = State(
-            0,
-            max([1, *(max(f.next_id, f.ids[1] + 1) for f in footers.values())]),
-            max([1, *(seq + 1 for seq in footers)]),
-            columns,
-            dict(sorted(footers.items())),
-            {},
-        )
+        footers, refused = rebuilding.footers_of(self.folder)
+        for path, why in refused.items():
+            self.report.lost.append(why)
+            self._keep_aside(path)
+        self._refused = list(refused)
+        meta, state = rebuilding.state_of(self.path, footers)
         self.report.done.append(
             f"{NAME} was damaged or contradicted the segments; it was made anew from the footers "
             f"of {len(footers)} segments (a write that was never acknowledged may be among them)"
         )
         return meta, state
-
-    def _meta(self, footers: Mapping[int, Footer]) -> dict[str, str]:
-        if footers:
-            archive = footers[max(footers)].archive
-            return meta_of(archive["layout"], archive["encoder_fingerprint"], archive["created"])
-        if (self.path / ENCODER).is_dir():
-            from terrahash.encoder import Encoder
-
-            try:
-                encoder = Encoder.load(self.path / ENCODER)
-            except TerrahashError as error:
-                raise self._hopeless() from error
-            return meta_of(encoder.layout.to_json(), encoder.fingerprint, "unknown")
-        raise self._hopeless()
-
-    def _hopeless(self) -> ArchiveError:
-        return ArchiveError(
-            f"{self.path}: neither {NAME} nor any segment nor the encoder can be read",
-            "restore it from a copy, or index the images again",
-        )
 
     def _replace_manifest(
         self,

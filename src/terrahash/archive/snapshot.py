@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from terrahash.archive.columns import Column
 from terrahash.archive.filters import Few, Filter
+from terrahash.archive.found import Found, found_in, merged
 from terrahash.archive.hits import Record
 from terrahash.archive.lookup import Needles
 from terrahash.archive.manifest import State
@@ -21,26 +22,7 @@ from terrahash.archive.schema import BBOX, BUILT_IN, WINDOW
 from terrahash.archive.segments import Segment
 from terrahash.codes import CodeLayout
 from terrahash.errors import InputError
-from terrahash.search import Cells, Matches, search
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search found for one query, as ids.
-
-    Attributes:
-        ids: ``(n,) int64``.
-        distances: ``(n,) float32``.
-        scores: ``(n,) float32`` or None.
-        ties: how many rows in all rank as the last one does.
-        ways: how each group of segments was searched, and the share of its codes that was read.
-    """
-
-    ids: NDArray[np.int64]
-    distances: NDArray[np.float32]
-    scores: NDArray[np.float32] | None
-    ties: int
-    ways: tuple[tuple[str, float], ...]
+from terrahash.search import Cells, search
 
 
 @dataclass(frozen=True)
@@ -246,7 +228,7 @@ class Snapshot:
             scores = None if magnitudes is None else np.empty(0, np.float32)
             nothing = Found(np.empty(0, np.int64), np.empty(0, np.float32), scores, 0, ())
             return [nothing] * len(queries)
-        return [_merged(parts, k, ties) for parts in zip(*per_group, strict=True)]
+        return [merged(parts, k, ties) for parts in zip(*per_group, strict=True)]
 
     def _cells_of(self, group: Sequence[Segment]) -> Cells | None:
         """The cells, if they are of this group's first rows."""
@@ -288,7 +270,7 @@ class Snapshot:
             ties=ties,
         )
         starts = np.cumsum([0, *(len(piece.codes) for piece in pieces)])
-        return [_found(match, starts, pieces) for match in matches]
+        return [found_in(match, starts, pieces) for match in matches]
 
     @cached_property
     def _pieces(self) -> dict[int, list[Piece]]:
@@ -324,52 +306,6 @@ def check_found(ids: NDArray[np.int64], missing: NDArray[np.bool_]) -> None:
         raise InputError(
             f"id {int(absent[0])}{more} not in the archive", "list ids with: archive list"
         )
-
-
-def _found(match: Matches, starts: NDArray[np.int64], pieces: Sequence[Piece]) -> Found:
-    ids = np.empty(len(match.rows), np.int64)
-    owner = np.searchsorted(starts, match.rows, side="right") - 1
-    for number in np.unique(owner).tolist():
-        here = np.flatnonzero(owner == number)
-        ids[here] = pieces[number].ids_of(match.rows[here] - starts[number])
-    return Found(ids, match.distances, match.scores, match.ties, ((match.way, match.share_read),))
-
-
-def _merged(parts: Sequence[Found], k: int | None, ties: bool) -> Found:
-    ids = np.concatenate([part.ids for part in parts])
-    distances = np.concatenate([part.distances for part in parts])
-    kept = [part.scores for part in parts if part.scores is not None]
-    scores = np.concatenate(kept) if kept else None
-    keys = (ids, distances) if scores is None else (ids, distances, scores)
-    order = np.lexsort(keys)
-    ways = tuple(way for part in parts for way in part.ways)
-    if not len(order):
-        return Found(ids, distances, scores, 0, ways)
-    last = order[-1] if k is None or k >= len(order) else order[k - 1]
-    rank = _ranks(distances, scores)
-    if k is not None and ties:
-        stop = int(np.searchsorted(rank[order], rank[last], side="right"))
-        order = order[: max(stop, 0)]
-    elif k is not None:
-        order = order[:k]
-    total = 0
-    start = 0
-    for part in parts:
-        ranks = rank[start : start + len(part.ids)]
-        start += len(part.ids)
-        if len(ranks):
-            # A part that ends at this rank counted its ties itself; one that goes beyond it
-            # returned every row of this rank.
-            at_end = ranks[-1] == rank[last]
-            total += part.ties if at_end else int(np.count_nonzero(ranks == rank[last]))
-    return Found(
-        ids[order], distances[order], None if scores is None else scores[order], total, ways
-    )
-
-
-def _ranks(distances: NDArray[np.float32], scores: NDArray[np.float32] | None) -> NDArray[np.int64]:
-    keys = np.stack([distances if scores is None else scores, distances], axis=1)
-    return np.unique(keys, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
 def _record(

@@ -24,9 +24,9 @@ from terrahash.archive.checking import ENCODER, SEGMENTS
 from terrahash.archive.files import Files, WriterLock, explained, keep_aside
 from terrahash.archive.manifest import NAME, Manifest, State, meta_of, not_an_archive
 from terrahash.archive.names import Names
-from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, SegmentWriter, segment_path
+from terrahash.archive.segments import MAX_ROWS, SUFFIX, Segment, segment_path
 from terrahash.archive.snapshot import Snapshot
-from terrahash.archive.writing import Table, write_table
+from terrahash.archive.writing import SegmentWriter, Table, write_table
 from terrahash.codes import CodeLayout
 from terrahash.errors import ArchiveError, InputError
 

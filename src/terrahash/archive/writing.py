@@ -1,18 +1,118 @@
-"""Laying down rows as arrays of a segment."""
+"""Laying down segments: the file of one, and rows as its arrays."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from terrahash.archive import lookup, zones
 from terrahash.archive.columns import Column, TextColumn, absent_column, join
+from terrahash.archive.files import Files
 from terrahash.archive.ids import IdRuns
-from terrahash.archive.segments import SegmentWriter
+from terrahash.archive.segments import (
+    ALIGNMENT,
+    COPIED,
+    END,
+    MAGIC,
+    MAX_COPIED_BYTES,
+    TRAILER,
+    ArrayPlace,
+    Footer,
+    checksums,
+)
 from terrahash.archive.snapshot import Snapshot
+
+Array: TypeAlias = NDArray[Any]
+
+
+class SegmentWriter:
+    """Lays down one segment; nothing names it until the manifest does.
+
+    Args:
+        files: the disk.
+        path: of the new file.
+        named: whether its name is durable already, so that its folder need not be synced.
+    """
+
+    def __init__(self, files: Files, path: Path, *, named: bool = False) -> None:
+        self._files = files
+        self._path = path
+        self._named = named
+        self._file = files.create(path)
+        self._places: list[ArrayPlace] = []
+        self._checks: list[int] = []
+        self._copies: dict[str, str] = {}
+        self._end = len(MAGIC)
+        try:
+            files.write(self._file, MAGIC)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def add(self, name: str, values: Array) -> None:
+        """Append an array."""
+        values = np.ascontiguousarray(values)
+        padding = -self._end % ALIGNMENT
+        self._files.write(self._file, b"\0" * padding)
+        place = ArrayPlace(name, self._end + padding, values.dtype.str, values.shape)
+        self._places.append(place)
+        if values.size:
+            raw = values.reshape(-1).view(np.uint8).data
+            self._checks += checksums(raw)
+            if name.startswith(COPIED) and len(raw) <= MAX_COPIED_BYTES:
+                self._copies[name] = base64.b64encode(raw).decode("ascii")
+            self._files.write(self._file, raw)
+        self._end = place.offset + place.nbytes
+
+    def finish(
+        self,
+        *,
+        seq: int,
+        ids: IdRuns,
+        next_id: int,
+        columns: Mapping[str, str],
+        replaces: tuple[int, ...] = (),
+        outputs: tuple[int, int] | None = None,
+        archive: Mapping[str, Any],
+    ) -> Footer:
+        """Write the footer and make file and name durable."""
+        checks = base64.b64encode(np.array(self._checks, "<u4").tobytes()).decode("ascii")
+        footer = Footer(
+            seq,
+            ids.count,
+            next_id,
+            columns,
+            replaces,
+            outputs or (seq, 1),
+            archive,
+            tuple(self._places),
+            checks,
+            ids=(ids.first, ids.last),
+            copies=self._copies,
+        )
+        text = footer.to_text().encode()
+        trailer = TRAILER.pack(len(text), zlib.crc32(text), END)
+        self._files.write(self._file, text + trailer)
+        self._files.sync(self._file)
+        self._file.close()
+        if not self._named:
+            self._files.sync_folder(self._path.parent)
+        return Footer.from_text(text.decode(), self._end + len(text) + len(trailer))
+
+    def abandon(self) -> None:
+        """Close and remove what was written so far."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._files.remove(self._path)
 
 
 @dataclass(frozen=True)

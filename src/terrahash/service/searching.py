@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from terrahash.archive import Record, Snapshot
 from terrahash.archive.filters import Filter
+from terrahash.archive.found import Found
 from terrahash.archive.inputs import query_rendered
 from terrahash.archive.pixels import shown_channels
-from terrahash.archive.snapshot import Found
 from terrahash.codes import CodeLayout, check_codes
 from terrahash.errors import InputError
 from terrahash.search.refine import refine
