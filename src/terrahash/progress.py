@@ -60,7 +60,6 @@ class Terminal:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -69,7 +68,8 @@ class Terminal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        if self._tasks:
+            self._progress.stop()
 
     def note(self, text: str) -> None:
         """A line above the bars."""
@@ -78,6 +78,7 @@ class Terminal:
     def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
         """Move the stage's bar, which appears at its first call."""
         if stage not in self._tasks:
+            self._progress.start()
             self._tasks[stage] = self._progress.add_task(stage, total=total, detail=detail)
         task = self._tasks[stage]
         self._progress.update(task, completed=done, total=total)

@@ -82,6 +82,50 @@ def test_csv(run: Run, images: Path, archive: Path) -> None:
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
 
 
+def test_geojson_is_one_collection_of_footprints(run: Run, tmp_path: Path) -> None:
+    from terrahash.archive import Archive
+    from terrahash.codes import CodeLayout
+
+    path = tmp_path / "placed.terrahash"
+    with Archive.create(path, CodeLayout(16)) as archive:
+        archive.add_codes(
+            np.array([[0, 0], [0, 1], [0, 3]], np.uint8),
+            sources=["a.tif"] * 3,
+            bboxes=[(9, 48, 10, 49), (179, 0, -179, 1), None],
+            windows=[(0, 0, 8, 8), (8, 0, 8, 8), None],
+            columns={"cloud": [1, 2, 3]},
+        )
+    outcome = run("search", "--id", 1, "--id", 2, "--archive", path, "-k", 2, "--geojson")
+    assert outcome.code == 0, outcome.err
+    collection = json.loads(outcome.out)
+    features = collection["features"]
+    assert collection["type"] == "FeatureCollection"
+    assert [each["properties"]["query"] for each in features] == ["id 1"] * 2 + ["id 2"] * 2
+    assert features[0]["geometry"]["coordinates"][0][0] == [9, 48]
+    assert features[1]["geometry"]["type"] == "MultiPolygon"
+    assert features[0]["properties"]["cloud"] == 1
+    assert features[0]["properties"]["window"] == [0, 0, 8, 8]
+    nearest = run("search", "--id", 3, "--archive", path, "-k", 1, "--geojson")
+    assert json.loads(nearest.out)["features"][0]["geometry"] is None
+    table = run("search", "--id", 1, "--archive", path, "-k", 1)
+    assert "48.5000 9.5000" in table.out
+    assert "a.tif 8×8+0+0" in table.out
+
+
+def test_ties_are_told_only_where_some_are_left_out(run: Run, tmp_path: Path) -> None:
+    from terrahash.archive import Archive
+    from terrahash.codes import CodeLayout
+
+    path = tmp_path / "tied.terrahash"
+    with Archive.create(path, CodeLayout(16)) as archive:
+        archive.add_codes(np.zeros((5, 2), np.uint8))
+    asked = ("search", "--id", 1, "--archive", path)
+    assert "5 tiles tie" in run(*asked, "-k", 2).out
+    assert "tie" not in run(*asked, "-k", 2, "--ties").out
+    assert "tie" not in run(*asked, "-k", 5).out
+    assert "nothing found" in run(*asked, "--where", "label = 'x'").out
+
+
 def test_filters_apply_before_distances(run: Run, images: Path, archive: Path) -> None:
     outcome = run(
         "search", images / "checks" / "checks00.png", "--archive", archive,
@@ -168,6 +212,9 @@ def test_a_broken_query_among_good_ones(run: Run, images: Path, archive: Path) -
         ),
         (["search", "--id", "99999", "-a", "{archive}"], "99999"),
         (["search", "--id", "1", "-a", "{archive}", "--json", "--csv"], "exclude"),
+        (["search", "--id", "1", "-a", "{archive}", "--geojson", "--csv"], "exclude"),
+        (["search", "--id", "1", "-a", "{archive}", "--grid", "no/a.png"], "no folder"),
+        (["search", "--id", "1", "-a", "{archive}", "--grid", "a.gif"], "is no .png"),
         (["search", "--id", "1", "-a", "{archive}", "--after", "yesterdayish"], "yesterdayish"),
         (["evaluate", "{images}", "--model", "nowhere"], "nowhere"),
         (["train", "no-such-data", "--out", "m"], "no-such-data"),

@@ -33,7 +33,7 @@ def test_json_alone_on_standard_output(dataset: Dataset, split: Split) -> None:
     assert result.exit_code == 0
     assert data["split_hash"] == split.hash  # made again from the encoder's card
     assert data["protocol"] == "within-test"
-    assert result.stderr == ""
+    assert result.stderr.startswith("encoding")  # progress alone
 
 
 def test_out_leaves_a_whole_report(dataset: Dataset, split: Split, tmp_path: Path) -> None:
@@ -69,6 +69,16 @@ def test_the_split_is_the_one_on_the_card(dataset: Dataset, tmp_path: Path) -> N
     assert choose_split({"split_seed": 4}, dataset, "60-40", None).seed == 4
     with pytest.raises(InputError, match="does not say which split"):
         choose_split({}, dataset, None, None)
+
+
+def test_what_cannot_be_is_said_before_any_image_is_encoded(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in (("--k", "500"), ("--out", str(tmp_path / "file"))):
+        result = CliRunner().invoke(app, [str(dataset.root), "--model", "m", *wrong])
+        assert isinstance(result.exception, InputError)
+        assert "encoding" not in result.stderr
 
 
 def test_the_choices_are_the_protocols() -> None:

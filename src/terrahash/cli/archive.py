@@ -6,10 +6,12 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from terrahash.cli.choices import After, BBox, Before, Ids, Where
+from terrahash.cli.output import check_file, part, place, print_table
 from terrahash.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ app = typer.Typer(
     name="archive",
     help="Archives: show, list, delete, update, verify, repair, compact, export and import.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 # The archive holds problems, or some rows of a file were passed over; the rest was done.
@@ -29,20 +32,22 @@ LIST_FIELDS = (
     "source",
 )  # fmt: skip
 
+LIST_COLUMNS: dict[str, Literal["left", "right"]] = {
+    "id": "right", "user id": "left", "label": "left", "predicted": "left", "confidence": "right",
+    "date": "left", "place": "left", "source": "left",
+}  # fmt: skip
+LIST_SPARE = ("confidence", "date", "place", "predicted")
+
 Place = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="Folder of the archive.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Ids = Annotated[list[int] | None, typer.Option("--id", help="A tile; may be repeated.")]
-Where = Annotated[str | None, typer.Option(help="A condition, such as \"label = 'harbor'\".")]
-BBox = Annotated[
-    tuple[float, float, float, float] | None,
-    typer.Option(metavar="W S E N", help="Footprints that meet this box, degrees."),
-]
-After = Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later.")]
 Kind = Annotated[
     str | None,
-    typer.Option("--format", help="geoparquet, stac, csv or numpy, if the name does not say."),
+    typer.Option(
+        "--format",
+        metavar="FORMAT",
+        help="geoparquet, stac, csv or numpy, if the name does not say.",
+    ),
 ]
-Before = Annotated[str | None, typer.Option(metavar="DATE", help="Taken before.")]
 
 
 @app.command()
@@ -84,8 +89,10 @@ def list_tiles(
         for record in records:
             writer.writerow([*_row(record), *(record.columns[name] for name in names)])
     else:
-        _table(records)
-        if len(ids) > len(records):
+        print_table([_shown(record) for record in records], LIST_COLUMNS, spare=LIST_SPARE)
+        if not records:
+            typer.echo("no tiles", err=True)
+        elif len(ids) > len(records):
             typer.echo(
                 f"{len(records)} of {len(ids)} tiles; --limit and --offset show more", err=True
             )
@@ -251,6 +258,7 @@ def draw_map(
     """Draw the footprints of tiles on a page that needs no other page and no network."""
     from terrahash.archive.map import write_map
 
+    check_file(out)
     with _open(archive, "r") as opened:
         count = write_map(opened, out, where=where, bbox=bbox, after=after, before=before)
     _tell(as_json, {"footprints": count, "page": str(out)})
@@ -272,6 +280,7 @@ def export_archive(
     """Write tiles with their codes as GeoParquet, STAC items, CSV or NumPy arrays."""
     from terrahash.archive.exchange import export_tiles
 
+    check_file(target)
     with _open(archive, "r") as opened:
         report = export_tiles(
             opened, target, kind=kind, where=where, bbox=bbox, after=after, before=before
@@ -293,7 +302,10 @@ def import_file(
     label_bits: Annotated[int, typer.Option(help="How many of them are label bits.")] = 0,
     label_weight: Annotated[float, typer.Option(help="What a label bit counts.")] = 1.0,
     on_conflict: Annotated[
-        str, typer.Option(help="For tiles that are known already: error, skip or update.")
+        str,
+        typer.Option(
+            metavar="HOW", help="For tiles that are known already: error, skip or update."
+        ),
     ] = "error",
     as_json: Json = False,
 ) -> None:
@@ -341,19 +353,19 @@ def _row(record: Record) -> list[Any]:
     ]
 
 
-def _table(records: list[Record]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    rows = [_row(record) for record in records]
-    used = [n for n in range(len(LIST_FIELDS)) if any(row[n] is not None for row in rows)]
-    for number in used or [0]:
-        table.add_column(LIST_FIELDS[number], overflow="fold")
-    for row in rows:
-        table.add_row(*(escape("–" if row[n] is None else str(row[n])) for n in used))
-    Console().print(table)
+def _shown(record: Record) -> dict[str, str]:
+    """What is known of a tile, as short as a table needs it."""
+    known = {
+        "id": str(record.id),
+        "user id": record.user_id,
+        "label": record.label,
+        "predicted": record.predicted_label,
+        "confidence": None if record.confidence is None else f"{record.confidence:.3f}",
+        "date": record.datetime and record.datetime[:10],
+        "place": record.bbox and place(record.bbox),
+        "source": part(record.source, record.window),
+    }
+    return {name: value for name, value in known.items() if value}
 
 
 def _tell(as_json: bool, result: dict[str, Any]) -> None:

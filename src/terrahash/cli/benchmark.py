@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from terrahash.cli.choices import METHODS, VARIANTS, Mode, Size, Split
 from terrahash.errors import InputError
-from terrahash.progress import Reporter, Silent, Terminal
+from terrahash.progress import Terminal
 
 if TYPE_CHECKING:
     from terrahash.benchmark.results import Record
@@ -31,25 +31,33 @@ def benchmark(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the benchmark; an old one goes on.")
     ],
-    methods: Annotated[str, typer.Option(help="Separated by commas, or 'all'.")] = "all",
-    bits: Annotated[str, typer.Option(help="Code lengths.")] = "16,32,64",
-    variants: Annotated[str, typer.Option(help="corrected, published.")] = "corrected",
-    seeds: Annotated[str, typer.Option(help="Each draws a split and a training.")] = "0",
+    methods: Annotated[
+        str,
+        typer.Option(
+            metavar="METHOD,…",
+            help=f"{', '.join(METHODS)}; 'all': those that can be trained in the mode.",
+        ),
+    ] = "all",
+    bits: Annotated[str, typer.Option(metavar="BITS,…", help="Code lengths.")] = "16,32,64",
+    variants: Annotated[
+        str, typer.Option(metavar="VARIANT,…", help=f"{', '.join(VARIANTS)}.")
+    ] = "corrected",
+    seeds: Annotated[
+        str, typer.Option(metavar="SEED,…", help="Each draws a split and a training.")
+    ] = "0",
     protocols: Annotated[
-        str, typer.Option(help="within-test, test-to-train, test-to-all.")
+        str, typer.Option(metavar="PROTOCOL,…", help="within-test, test-to-train, test-to-all.")
     ] = "within-test",
-    mode: Annotated[
-        str, typer.Option(help="frozen: a head on fixed features; finetune: the whole network.")
-    ] = "frozen",
-    split: Annotated[
-        str, typer.Option(help="Train-test percentages, an authors' rule, or a split file.")
-    ] = "60-40",
+    mode: Mode = "frozen",
+    split: Split = "60-40",
     k: Annotated[int, typer.Option("-k", "--k", help="Cut-off of the metrics at k.")] = 20,
-    backbone: Annotated[str | None, typer.Option(help="A timm architecture.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option(help="A timm architecture; by default mobilenetv2_100.")
+    ] = None,
     weights: Annotated[
         str | None, typer.Option(metavar="FILE|timm|none", help="Pretrained weights, as in train.")
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input, pixels.")] = None,
+    size: Size = None,
     epochs: Annotated[int | None, typer.Option(help="Instead of the methods' own numbers.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; by default the best.")] = None,
     jobs: Annotated[
@@ -78,12 +86,12 @@ def benchmark(
     from terrahash.benchmark.results import read_results
     from terrahash.benchmark.runner import default_jobs, plan_benchmark, run_benchmark
     from terrahash.benchmark.specification import Specification
-    from terrahash.learning.methods import METHODS
+    from terrahash.learning.methods import METHODS as KNOWN
     from terrahash.learning.methods.base import ClosedForm
 
     trainable = [
         name
-        for name, method in METHODS.items()
+        for name, method in KNOWN.items()
         if mode == "frozen" or not issubclass(method, ClosedForm)
     ]
     specification = Specification(
@@ -106,8 +114,7 @@ def benchmark(
         entries = plan_benchmark(specification, read_results(out), out)
         _show_plan(entries, jobs or default_jobs(mode), as_json)
         return
-    reporter: Reporter
-    with nullcontext(Silent()) if as_json else Terminal() as reporter:
+    with Terminal() as reporter:
         try:
             outcome = run_benchmark(
                 specification,
@@ -197,13 +204,13 @@ def _show_plan(entries: Sequence[Entry], jobs: int, as_json: bool) -> None:
 
 
 def _show_tables(records: Sequence[Record]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from terrahash.benchmark.document import overview
     from terrahash.benchmark.summary import failures, sections
+    from terrahash.cli.output import console as tables
 
-    console = Console()
+    console = tables()
     for section in sections(records):
         grid = overview(section)
         console.print(f"\n{section.title}", style="bold", markup=False)

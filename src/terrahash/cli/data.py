@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from terrahash.cli.output import check_file, console
 from terrahash.datasets import KNOWN, KnownDataset, load_dataset, split_from_text
 from terrahash.datasets.registry import BUILT_IN, SCENE_SETS, SCENES, find
 from terrahash.errors import InputError
@@ -18,6 +19,7 @@ app = typer.Typer(
     name="data",
     help="Known data sets: list, fetch, describe, split and look at them.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",
 )
 
 Data = Annotated[
@@ -33,7 +35,6 @@ def list_known(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps({"datasets": rows}))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -48,12 +49,12 @@ def list_known(as_json: Json = False) -> None:
     for row in rows:
         here = row["path"] or ("made on first use" if row["name"] in BUILT_IN else "–")
         table.add_row(row["name"], str(row["classes"]), f"{row['images']:,}", row["tile"], here)
-    Console().print(table)
+    console().print(table)
 
 
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name from 'terrahash data list'.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from 'terrahash data list'.")],
     to: Annotated[
         Path | None,
         typer.Option(help="Data folder to put it into; TERRAHASH_DATA or the cache if not given."),
@@ -78,10 +79,10 @@ def fetch(
 
 @app.command()
 def prepare(
-    name: Annotated[str, typer.Argument(help="A name from 'terrahash data list'.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from 'terrahash data list'.")],
     as_json: Json = False,
 ) -> None:
-    """Make pictures of a data set that was fetched by hand and is published as bands."""
+    """Make pictures of a data set that is published as bands, such as bigearthnet."""
     from terrahash.datasets.fetch import prepare as prepare_known
     from terrahash.progress import Terminal
 
@@ -125,7 +126,7 @@ def split(
     how: Annotated[
         str,
         typer.Option(
-            "--split", help="Percent for training and test, such as 60-40, or an authors' rule."
+            "--split", metavar="SPLIT", help="Train-test percentages, or an authors' rule."
         ),
     ] = "60-40",
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
@@ -135,6 +136,7 @@ def split(
     as_json: Json = False,
 ) -> None:
     """Divide a data set and write the split to a file that train and evaluate take."""
+    check_file(out)
     made = split_from_text(how, load_dataset(data), seed=seed, validation=validation)
     made.save(out)
     counts = Counter(made.roles)
@@ -156,6 +158,7 @@ def sheet(
     """Write a contact sheet: some images of each class."""
     from terrahash.datasets.sheet import contact_sheet
 
+    check_file(out)
     contact_sheet(load_dataset(data), out, columns=columns, seed=seed)
     typer.echo(str(out))
 

@@ -6,7 +6,6 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,7 @@ import typer
 
 from terrahash.encoder.encoder import SPLIT
 from terrahash.errors import InputError
-from terrahash.progress import Reporter, Silent, Terminal
+from terrahash.progress import Terminal
 
 if TYPE_CHECKING:
     from terrahash.datasets import Dataset, Split
@@ -46,7 +45,7 @@ def evaluate(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="A known name, 'scenes', or a folder of classes.")
     ],
-    model: Annotated[Path, typer.Option(help="The encoder folder that training left.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder of the encoder.")],
     protocol: Annotated[
         Protocol, typer.Option(help="Which images are queries and which can be found.")
     ] = Protocol.WITHIN_TEST,
@@ -61,29 +60,35 @@ def evaluate(
     split: Annotated[
         str | None,
         typer.Option(
-            help="60-40, a rule or a split file; by default the split the encoder was trained with."
+            metavar="SPLIT",
+            help="Train-test percentages, an authors' rule, or a split file; by default the split "
+            "that the encoder was trained with.",
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of the split; by default the encoder's.")
+        int | None, typer.Option(help="Seed of the split; by default the encoder's.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for report.html, report.json, curves, plots and pictures."),
+        typer.Option(
+            "--out", "-o", help="Folder for report.html, report.json, curves, plots and pictures."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure an encoder on the test images: mAP and more, exact under ties."""
+    from terrahash.cli.output import check_folder, console
     from terrahash.datasets import load_dataset
     from terrahash.encoder import Encoder
     from terrahash.encoder.learned import learned_database
     from terrahash.evaluation.evaluator import evaluate as run
 
+    if out is not None:
+        check_folder(out)
     encoder = Encoder.load(model)
     dataset = load_dataset(data)
     chosen = choose_split(encoder.card, dataset, split, seed, model / SPLIT)
-    reporter: Reporter
-    with nullcontext(Silent()) if as_json else Terminal() as reporter:
+    with Terminal() as terminal:
         report = run(
             encoder,
             dataset,
@@ -91,16 +96,14 @@ def evaluate(
             protocol.value,
             k,
             learned=learned_database(encoder) if database == Database.LEARNED else None,
-            progress=lambda done, total: reporter.advance("encoding", done, total),
+            progress=lambda done, total: terminal.advance("encoding", done, total),
         )
     if out is not None:
         write(report, dataset, chosen, out, _commands(data, model, report, split, seed, out))
     if as_json:
         typer.echo(json.dumps(report.to_json(), ensure_ascii=False))
         return
-    from rich.console import Console
-
-    Console().print(report)
+    console().print(report)
     if out is not None:
         typer.echo(f"report: {out / PAGE}", err=True)
 

@@ -16,19 +16,23 @@ def quantize(
     data: Annotated[
         str, typer.Argument(metavar="DATA", help="The data set that the encoder was trained on.")
     ],
-    model: Annotated[Path, typer.Option(help="The encoder folder that training left.")],
+    model: Annotated[Path, typer.Option("--model", "-m", help="Folder of the encoder.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encoder in 8 bits.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the encoder's card.")] = False,
 ) -> None:
-    """Make an encoder of 8-bit integers: faster on most processors, a few bits of a hundred other.
+    """Make an encoder of 8-bit integers: faster on most processors; a few of 100 bits differ.
 
     Ranges are taken from images that the encoder was fitted to; its card compares both on the
-    validation images. `terrahash evaluate` measures it on the test images, as any encoder.
+    validation images. 'terrahash evaluate' measures it on the test images, as any encoder.
     """
+    from terrahash.cli.output import check_folder
     from terrahash.datasets import load_dataset
     from terrahash.encoder import Encoder
+    from terrahash.encoder.encoder import check_place
     from terrahash.learning.quantizing import quantize as make
 
+    check_folder(out)
+    check_place(out)
     encoder = Encoder.load(model)
     dataset = load_dataset(data)
     split = choose_split(encoder.card, dataset, None, None, model / SPLIT)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from terrahash.cli.choices import After, BBox, Before, Ids, Where
+from terrahash.cli.output import check_file, part, place, print_table
 from terrahash.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -19,9 +22,14 @@ if TYPE_CHECKING:
     from terrahash.archive import Archive, Hits, Record
     from terrahash.evaluation.trust import TrustCurve
 
+COLUMNS: dict[str, Literal["left", "right"]] = {
+    "rank": "right", "id": "right", "distance": "right", "precision": "right",
+    "label": "left", "predicted": "left", "place": "left", "source": "left",
+}  # fmt: skip
+SPARE = ("place", "precision", "predicted")
 CSV_FIELDS = (
     "query", "rank", "id", "distance", "score", "precision", "label", "predicted_label",
-    "source", "bbox", "datetime",
+    "source", "window", "bbox", "datetime",
 )  # fmt: skip
 
 
@@ -30,22 +38,15 @@ def search(
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="IMAGE…", help="Images to find the like of.")
     ] = None,
-    ids: Annotated[
-        list[int] | None, typer.Option("--id", help="Query with a stored tile; may be repeated.")
-    ] = None,
+    ids: Ids = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Answers for each query.")] = 20,
     radius: Annotated[
         float | None, typer.Option(min=0, help="Only answers within this Hamming distance.")
     ] = None,
-    where: Annotated[
-        str | None, typer.Option(help="A condition, such as \"label = 'harbor'\".")
-    ] = None,
-    bbox: Annotated[
-        tuple[float, float, float, float] | None,
-        typer.Option(metavar="W S E N", help="Footprints that meet this box, degrees."),
-    ] = None,
-    after: Annotated[str | None, typer.Option(metavar="DATE", help="Taken then or later.")] = None,
-    before: Annotated[str | None, typer.Option(metavar="DATE", help="Taken before.")] = None,
+    where: Where = None,
+    bbox: BBox = None,
+    after: After = None,
+    before: Before = None,
     plain: Annotated[
         bool, typer.Option("--plain", help="Rank by whole bits, not by the query's activations.")
     ] = False,
@@ -54,6 +55,9 @@ def search(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a query.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line an answer.")] = False,
+    as_geojson: Annotated[
+        bool, typer.Option("--geojson", help="One FeatureCollection of all answers' footprints.")
+    ] = False,
     grid: Annotated[
         Path | None, typer.Option(metavar="OUT.png", help="Also draw the answers as a picture.")
     ] = None,
@@ -65,8 +69,10 @@ def search(
     """
     if not images and not ids:
         raise InputError("nothing to search for", "give an image, or --id of a stored tile")
-    if as_json and as_csv:
-        raise InputError("--json and --csv exclude each other", "choose one")
+    if as_json + as_csv + as_geojson > 1:
+        raise InputError("--json, --csv and --geojson exclude each other", "choose one")
+    if grid is not None:
+        check_file(grid, (".png",))
     from terrahash.archive import open_archive
 
     with open_archive(archive, mode="r") as opened:
@@ -97,6 +103,8 @@ def search(
                 typer.echo(json.dumps(described(hits, trust)))
         elif as_csv:
             _write_csv(found, trust)
+        elif as_geojson:
+            typer.echo(json.dumps(_features(found, trust), ensure_ascii=False))
         else:
             for hits in found:
                 _show(hits, trust)
@@ -132,48 +140,67 @@ def _write_csv(found: list[Hits], trust: TrustCurve | None) -> None:
     for hits in found:
         data = described(hits, trust)
         for hit in data["hits"]:
-            bbox = " ".join(str(value) for value in hit["bbox"]) if hit["bbox"] else None
-            writer.writerow({**hit, "query": data["query"], "bbox": bbox})
+            lists = {
+                name: " ".join(map(str, hit[name])) for name in ("window", "bbox") if hit[name]
+            }
+            writer.writerow({**hit, "query": data["query"], **lists})
+
+
+def _features(found: list[Hits], trust: TrustCurve | None) -> dict[str, Any]:
+    """The answers as GeoJSON; those without a footprint have no geometry (RFC 7946, 3.2)."""
+    from terrahash.archive.exchange.geojson import footprint
+    from terrahash.archive.thumbnails import COLUMN
+
+    features = []
+    for hits in found:
+        data = described(hits, trust)
+        for hit in data["hits"]:
+            columns = {name: hit["columns"][name] for name in hit["columns"] if name != COLUMN}
+            del hit["columns"]
+            box = hit.pop("bbox")
+            features.append(
+                {
+                    "type": "Feature",
+                    "geometry": footprint(box) if box else None,
+                    "properties": {**columns, "query": data["query"], **hit},
+                }
+            )
+    return {"type": "FeatureCollection", "features": features}
 
 
 def _show(hits: Hits, trust: TrustCurve | None) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     data = described(hits, trust)
-    console = Console()
-    table = Table(title=escape(data["query"] or "code"), title_justify="left", box=None)
-    labelled = any(hit["label"] for hit in data["hits"])
-    table.add_column("rank", justify="right")
-    table.add_column("id", justify="right")
-    table.add_column("distance", justify="right")
-    if trust:
-        table.add_column("precision", justify="right")
-    if labelled:
-        table.add_column("label")
-    table.add_column("predicted")
-    table.add_column("source", overflow="fold")
-    for hit in data["hits"]:
-        precision = "–" if hit["precision"] is None else f"{hit['precision']:.0%}"
-        table.add_row(
-            str(hit["rank"]),
-            str(hit["id"]),
-            f"{hit['distance']:g}",
-            *([precision] if trust else []),
-            *([escape(hit["label"] or "–")] if labelled else []),
-            escape(hit["predicted_label"] or "–"),
-            escape(hit["source"] or "–"),
-        )
-    console.print(table)
-    shown = len(data["hits"])
-    if not shown:
-        console.print("nothing found: widen the radius or the filters")
-    elif hits.ties_at_last_distance > 1:
-        console.print(
-            f"{hits.ties_at_last_distance} tiles tie with the last answer (--ties shows all)",
-            style="dim",
-        )
+    title = data["query"] or "code"
+    if not data["hits"]:
+        typer.echo(f"{title}: nothing found; widen the radius or the filters")
+        return
+    print_table([_cells(hit) for hit in data["hits"]], COLUMNS, spare=SPARE, title=title)
+    if hits.ties_at_last_distance > 1 and not _holds_all_ties(hits):
+        typer.echo(f"{hits.ties_at_last_distance} tiles tie with the last answer (--ties: all)")
+
+
+def _cells(hit: dict[str, Any]) -> dict[str, str]:
+    """What a table says of an answer, by column; what is not known is left out."""
+    known = {
+        "rank": str(hit["rank"]),
+        "id": str(hit["id"]),
+        "distance": f"{hit['distance']:g}",
+        # Rounded down: certainty is never promised.
+        "precision": None if hit["precision"] is None else f"{math.floor(100 * hit['precision'])}%",
+        "label": hit["label"],
+        "predicted": hit["predicted_label"],
+        "place": hit["bbox"] and place(hit["bbox"]),
+        "source": part(hit["source"], hit["window"]) or hit["user_id"],
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _holds_all_ties(hits: Hits) -> bool:
+    """Whether all that rank as the last answer does are among the answers."""
+    alike = hits.distances == hits.distances[-1]
+    if hits.scores is not None:
+        alike &= hits.scores == hits.scores[-1]
+    return int(alike.sum()) >= hits.ties_at_last_distance
 
 
 def _pixels(record: Record) -> NDArray[np.uint8] | bytes:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from terrahash.cli.choices import Method, Mode, Size, Split, Variant
+
 
 def train(
     data: Annotated[
@@ -17,17 +19,11 @@ def train(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the encoder.")],
-    method: Annotated[str, typer.Option(help="Hashing method.")] = "dhcl",
+    method: Method = "dhcl",
     bits: Annotated[int, typer.Option(help="Bits of the code, label bits included.")] = 64,
-    mode: Annotated[
-        str, typer.Option(help="frozen: a head on fixed features; finetune: the whole network.")
-    ] = "frozen",
-    variant: Annotated[
-        str, typer.Option(help="corrected, or published: as the authors' code behaves.")
-    ] = "corrected",
-    split: Annotated[
-        str, typer.Option(help="Train-test percentages, an authors' rule, or a split file.")
-    ] = "60-40",
+    mode: Mode = "frozen",
+    variant: Variant = "corrected",
+    split: Split = "60-40",
     seed: Annotated[int, typer.Option(help="Seed of the split and of training.")] = 0,
     backbone: Annotated[str, typer.Option(help="A timm architecture.")] = "mobilenetv2_100",
     weights: Annotated[
@@ -37,7 +33,7 @@ def train(
             help="Pretrained weights; by default a file in $TERRAHASH_WEIGHTS, else timm's hub.",
         ),
     ] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the network's input, pixels.")] = None,
+    size: Size = None,
     bands: Annotated[
         str | None,
         typer.Option(
@@ -55,16 +51,20 @@ def train(
     The encoder keeps its split, so that evaluation uses the same one. Interrupted training goes on
     when the same command is run again.
     """
+    from terrahash.cli.output import check_folder
     from terrahash.datasets import load_dataset, split_from_text
+    from terrahash.encoder.encoder import check_place
     from terrahash.learning.compat import import_timm
     from terrahash.progress import Terminal
 
+    check_folder(out)
+    check_place(out)
+    dataset = load_dataset(data)
+    chosen = split_from_text(split, dataset, seed=seed)
     import_timm()
     from terrahash.learning import train as train_encoder
     from terrahash.learning.processes import is_first_process
 
-    dataset = load_dataset(data)
-    chosen = split_from_text(split, dataset, seed=seed)
     with Terminal() as terminal:
         encoder = train_encoder(
             dataset,

@@ -31,6 +31,21 @@ SPLIT = "split.txt"
 Item = TypeVar("Item")
 
 
+def check_place(folder: Path) -> None:
+    """Refuse a place where something else is than an encoder or an empty folder.
+
+    Raises:
+        EncoderError: naming the place.
+    """
+    mine = not folder.exists() or (
+        folder.is_dir() and ((folder / CARD).exists() or not any(folder.iterdir()))
+    )
+    if not mine:
+        raise EncoderError(
+            f"{folder} exists and is not an encoder", "choose another folder for the encoder"
+        )
+
+
 class Encoder:
     """Turns images into hash codes; everything needed for it is in one folder.
 
@@ -130,10 +145,7 @@ class Encoder:
             EncoderError: if the folder exists and is not an encoder, or cannot be written.
         """
         folder = Path(folder)
-        if folder.exists() and not (folder / CARD).exists() and any(folder.iterdir()):
-            raise EncoderError(
-                f"{folder} exists and is not an encoder", "choose another folder for the encoder"
-            )
+        check_place(folder)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -24,7 +24,7 @@ from terrahash.evaluation.metrics import measure
 from terrahash.evaluation.protocols import arrange
 from terrahash.evaluation.published import published_metrics
 from terrahash.evaluation.report import CodeReport, Report
-from terrahash.evaluation.retrieval import Retrieval
+from terrahash.evaluation.retrieval import Retrieval, check_cutoff
 from terrahash.machine import installed_versions
 
 
@@ -92,6 +92,7 @@ def evaluate(
     split.check(dataset)
     notes = check_training(encoder.card, dataset.name, split)
     trial = arrange(split, protocol)
+    check_cutoff(k, trial.ranks)
     needed = np.union1d(trial.queries, trial.gallery)
     paths = dataset.paths
     encoded = encoder.encode_files(

@@ -31,6 +31,11 @@ class Trial:
     gallery: NDArray[np.int64]
     self_rows: NDArray[np.int64]
 
+    @property
+    def ranks(self) -> int:
+        """Images that every query ranks: the gallery, less the query where it is in it."""
+        return len(self.gallery) - int(bool((self.self_rows >= 0).any()))
+
 
 def arrange(split: Split, protocol: str) -> Trial:
     """Queries and gallery of a protocol.

@@ -22,6 +22,19 @@ Result = TypeVar("Result")
 BLOCK = 64
 
 
+def check_cutoff(k: int, ranks: int) -> None:
+    """Check that a query that ranks so many items has k of them.
+
+    Raises:
+        InputError: if k is below 1 or above ``ranks``.
+    """
+    if not 1 <= k <= ranks:
+        raise InputError(
+            f"k = {k} answers asked for, but each query ranks {ranks} gallery images",
+            f"choose k between 1 and {ranks}",
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Retrieval:
     """Queries, a gallery, and their labels.
@@ -144,11 +157,7 @@ class Retrieval:
         Raises:
             InputError: if k is below 1 or beyond the gallery.
         """
-        if not 1 <= k <= self.ranks:
-            raise InputError(
-                f"k = {k} answers asked for, but each query ranks {self.ranks} gallery images",
-                f"choose k between 1 and {self.ranks}",
-            )
+        check_cutoff(k, self.ranks)
 
     def in_blocks(self, function: Callable[[slice], Result]) -> list[Result]:
         """Results of a function over consecutive blocks of queries, in order, on all cores."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive.exchange.geoparquet import PREFIX, RESERVED, STAC_VERSION, rings
+from terrahash.archive.exchange.geojson import footprint
+from terrahash.archive.exchange.geoparquet import PREFIX, RESERVED, STAC_VERSION
 from terrahash.archive.exchange.report import ExchangeReport
 from terrahash.archive.exchange.rows import BATCH, Identity, Rows, identity_of
 from terrahash.archive.hits import Record
@@ -59,20 +60,12 @@ def item(record: Record, code: NDArray[np.uint8]) -> dict[str, Any]:
         if name == COLUMN:
             continue
         properties[f"{PREFIX}column:{name}" if name in RESERVED else name] = value
-    geometry = None
-    if record.bbox is not None:
-        outlines = rings(*record.bbox)
-        geometry = (
-            {"type": "Polygon", "coordinates": outlines}
-            if len(outlines) == 1
-            else {"type": "MultiPolygon", "coordinates": [[ring] for ring in outlines]}
-        )
     out: dict[str, Any] = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
         "stac_extensions": [],
         "id": record.user_id or str(record.id),
-        "geometry": geometry,
+        "geometry": None if record.bbox is None else footprint(record.bbox),
         "properties": properties,
         "links": [],
         "assets": {"data": {"href": record.source, "roles": ["data"]}} if record.source else {},
