@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from terrahash.archive import recovering
@@ -41,8 +41,10 @@ def footers_of(folder: Path) -> tuple[dict[int, Footer], dict[Path, str]]:
     return recovering.settled(footers), refused
 
 
-def state_of(path: Path, footers: Mapping[int, Footer]) -> tuple[Mapping[str, str], State]:
-    """Meta and state of the manifest that names some segments.
+def state_of(
+    path: Path, footers: Mapping[int, Footer], refused: Iterable[Path]
+) -> tuple[Mapping[str, str], State]:
+    """Meta and state of the manifest that names some segments, and counts on past other files.
 
     Raises:
         ArchiveError: if there is none and no encoder to tell the layout from.
@@ -53,7 +55,7 @@ def state_of(path: Path, footers: Mapping[int, Footer]) -> tuple[Mapping[str, st
     state = State(
         0,
         max([1, *(max(f.next_id, f.ids[1] + 1) for f in footers.values())]),
-        max([1, *(seq + 1 for seq in footers)]),
+        1 + max([0, *footers, *(int(p.stem) for p in refused if p.stem.isdecimal())]),
         columns,
         dict(sorted(footers.items())),
         {},

@@ -190,7 +190,7 @@ class _Repairer:
             self.report.lost.append(why)
             self._keep_aside(path)
         self._refused = list(refused)
-        meta, state = rebuilding.state_of(self.path, footers)
+        meta, state = rebuilding.state_of(self.path, footers, refused)
         self.report.done.append(
             f"{NAME} was damaged or contradicted the segments; it was made anew from the footers "
             f"of {len(footers)} segments (a write that was never acknowledged may be among them)"
