@@ -131,13 +131,13 @@ def test_overviews_are_used_when_downscaling(
     fine = make_scene("fine.tif", smooth, overviews=(2, 4, 8))
     bare = make_scene("bare.tif", smooth)
     levels = []
-    plain = cutting.opened
+    plain = cutting.opened_scene
 
-    def noting(source: Any, *, overview: int | None = None) -> Any:
+    def noting(scene: Scene, *, overview: int | None = None, **more: Any) -> Any:
         levels.append(overview)
-        return plain(source, overview=overview)
+        return plain(scene, overview=overview, **more)
 
-    monkeypatch.setattr(cutting, "opened", noting)
+    monkeypatch.setattr(cutting, "opened_scene", noting)
     coarse = Tiling(Length(64), gsd=40.0)
     one, other = cut(fine, coarse), cut(bare, coarse)
     assert levels == [1, None]

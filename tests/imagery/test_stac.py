@@ -202,7 +202,7 @@ def test_the_asset_that_holds_the_bands(tmp_path: Path, key: str, name: str) -> 
     assert asset.href == str(tmp_path / "a.tif")
     del document["assets"]["ms"]
     assert not list(assets(write(path, document), None, lambda _, why: errors.append(why), FOUR))
-    assert "which asset holds B02, B03, B04, B08 in one file (it has visual, rgb)" in errors[0]
+    assert "which assets hold B02, B03, B04, B08 (it has visual, rgb)" in errors[0]
 
 
 def test_the_only_asset_is_taken_whatever_it_says(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from terrahash.archive.pixels import shown_channels
 from terrahash.archive.stored import (
     BANDS,
     CUT,
+    HIDDEN,
     SCALING,
     SCENE_TILES,
     stored_source,
@@ -25,7 +26,7 @@ from terrahash.archive.thumbnails import COLUMN, Keeper, encode
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import ImageError
 from terrahash.imagery.clock import Clock
-from terrahash.imagery.cutting import BlankError, WindowError
+from terrahash.imagery.cutting import BlankError, HiddenError, WindowError
 from terrahash.imagery.tiling import Tiling
 from terrahash.progress import Reporter, Silent
 
@@ -52,6 +53,8 @@ class IndexReport:
         removed: tiles of an older state of a scene that it no longer has.
         unchanged: files that were in the archive as they are.
         blank: windows and tiles left out because too few of their pixels are valid.
+        hidden: likewise because a mask hides too much of them.
+        cloudy: STAC items passed over for their cloud cover.
         skipped: ``(source, reason)`` of what could not be read.
         seconds: wall time.
         spent: seconds by stage, added up over threads: ``reading`` blocks of scenes, ``decoding``
@@ -63,6 +66,8 @@ class IndexReport:
     removed: int = 0
     unchanged: int = 0
     blank: int = 0
+    hidden: int = 0
+    cloudy: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
@@ -80,6 +85,8 @@ class IndexReport:
             "removed": self.removed,
             "unchanged": self.unchanged,
             "blank": self.blank,
+            "hidden": self.hidden,
+            "cloudy": self.cloudy,
             "skipped": [{"source": path, "reason": reason} for path, reason in self.skipped],
             "seconds": round(self.seconds, 3),
             "tiles_per_second": round(encoded / self.seconds, 1) if self.seconds else None,
@@ -94,6 +101,7 @@ def index_images(
     tiling: Tiling | None = None,
     cut_all: bool | None = None,
     asset: str | None = None,
+    max_cloud_cover: float | None = None,
     folder_labels: bool = False,
     thumbnails: int | None = None,
     workers: int | None = None,
@@ -112,7 +120,9 @@ def index_images(
         tiling: how scenes are cut and their bands scaled; by default into tiles of 256 pixels.
         cut_all: cut all that is larger than a tile; False cuts only georeferenced files over 1024
             pixels a side and what is too large for an image. By default True if a tiling is given.
-        asset: which asset of STAC items; by default the one that shows the scene to the eye.
+        asset: which asset of STAC items, or several with a comma between, whose bands make a scene;
+            by default those that hold the bands wanted, or the one that shows the scene to the eye.
+        max_cloud_cover: STAC items whose ``eo:cloud_cover`` is more per cent are passed over.
         folder_labels: store the name of each image's folder as its label.
         thumbnails: keep a picture of each tile in the archive, at most so many pixels a side; 0
             for none. By default as the archive has done so far.
@@ -130,6 +140,7 @@ def index_images(
         tiling or Tiling(),
         cut_all=cut_all,
         folder_labels=folder_labels,
+        max_cloud_cover=max_cloud_cover,
         clock=clock,
         skip=report.skip,
     )
@@ -191,6 +202,7 @@ class _Run:
         self._reporter.advance(STAGE, self._gatherer.total, self._gatherer.total)
         self._report.seconds = time.perf_counter() - started
         self._report.unchanged = self._gatherer.unchanged
+        self._report.cloudy = self._gatherer.cloudy
         self._report.spent = self._clock.seconds
         return self._report
 
@@ -216,6 +228,8 @@ class _Run:
             self._batch.append((tile, outcome))
         elif isinstance(outcome, BlankError):
             self._report.blank += 1
+        elif isinstance(outcome, HiddenError):
+            self._report.hidden += 1
         elif isinstance(outcome, WindowError):
             name = tile.source.name
             self._damaged[name] = self._damaged.get(name, 0) + 1
@@ -299,6 +313,10 @@ class _Run:
             SCALING: [tile.shown.limits_text if tile.shown else None for tile in tiles],
             CUT: [str(tile.tiling) if tile.cut else None for tile in tiles],
         }
+        if any(tile.hidden is not None for tile in tiles):
+            columns[HIDDEN] = [tile.hidden for tile in tiles]
+        elif HIDDEN in self._archive.snapshot().kinds():
+            columns[HIDDEN] = [None] * len(tiles)
         if scene_tiles is not None:
             columns[SCENE_TILES] = [None] * (len(tiles) - 1) + [scene_tiles]
         if self._keeper is not None:

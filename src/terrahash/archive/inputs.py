@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from terrahash.errors import ImageError, MissingExtraError
 from terrahash.imagery.bands import Bands
-from terrahash.imagery.cutting import BlankError, RawTile
+from terrahash.imagery.cutting import BlankError, RawTile, check_hidden
 from terrahash.imagery.inputs import RASTERS, Kind, kind_of
+from terrahash.imagery.layers import Layer, layered
 from terrahash.imagery.raster import read_raster
 from terrahash.imagery.reading import MAX_PIXELS, UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering
 from terrahash.imagery.scene import Scene
-from terrahash.imagery.sources import source_of
+from terrahash.imagery.sources import is_remote, path_of, source_of
 from terrahash.imagery.tiling import Grid, Tiling
+from terrahash.imagery.veils import Veil
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,13 @@ class Source:
     Attributes:
         name: as records name it.
         path: of a file; None for an address.
-        size: bytes, where known.
-        mtime: nanoseconds since 1970, where known.
+        size: bytes, where known; of all files that make it.
+        mtime: nanoseconds since 1970, where known; the latest.
         datetime: when it was taken, where something other than the file says.
         label: true class, where known.
         columns: further values for its tiles.
+        layers: its bands, where a catalogue says more of them or they lie in several files.
+        mask: file or address of what hides its ground, where a catalogue names one.
     """
 
     name: str
@@ -46,18 +50,20 @@ class Source:
     datetime: str | None = None
     label: str | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    mask: str | None = None
 
     @classmethod
-    def file(cls, path: Path, label: str | None = None) -> Source:
-        """A file as it is now.
+    def file(
+        cls, path: Path, label: str | None = None, *, layers: tuple[Layer, ...] = ()
+    ) -> Source:
+        """A file as it is now, with the others that its layers are in.
 
         Raises:
             OSError: if it is not there, or is a pipe or a device: opening one may wait forever.
         """
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return cls(source_of(path), path, status.st_size, status.st_mtime_ns, label=label)
+        size, mtime = _state(path, layers)
+        return cls(source_of(path), path, size, mtime, label=label, layers=layers)
 
     @property
     def state(self) -> tuple[int | None, int | None]:
@@ -69,10 +75,37 @@ class Source:
         if self.path is None:
             return False
         try:
-            status = self.path.stat()
+            return _state(self.path, self.layers) != self.state
         except OSError:
             return True
-        return (status.st_size, status.st_mtime_ns) != self.state
+
+    def scene(self) -> Scene:
+        """Its header.
+
+        Raises:
+            ImageError: if it cannot be opened, or its layers do not fit each other.
+            MissingExtraError: if the extra ``geo`` is not installed.
+        """
+        return layered(self.layers) if self.layers else Scene.open(self.name)
+
+    def veil(self, scene: Scene, tiling: Tiling) -> Veil | None:
+        """What hides its ground, where the tiling asks for it.
+
+        Raises:
+            ImageError: if the mask cannot be opened, or does not cover the scene.
+        """
+        if tiling.mask is None:
+            return None
+        return Veil.over(scene, self.mask or tiling.mask.name, tiling.mask)
+
+
+def _state(path: Path, layers: Sequence[Layer]) -> tuple[int, int]:
+    """Size and time of change of a file, with those of the other files of its layers."""
+    others = {path_of(layer.source) for layer in layers if not is_remote(layer.source)}
+    found = [one.stat() for one in {path, *others}]
+    if not all(stat.S_ISREG(status.st_mode) for status in found):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
 
 
 @dataclass(frozen=True)
@@ -103,6 +136,7 @@ class Tile:
         raw: of a scene's tile, what was read.
         ends: marks the end of a scene; there is no tile then.
         rendering: of a file that is one tile, known once it was loaded.
+        hidden: share of it that a mask hides, known once it was loaded.
         thumbnail: WebP file that the archive is to keep of it.
     """
 
@@ -115,6 +149,7 @@ class Tile:
     raw: RawTile | None = None
     ends: bool = False
     rendering: Rendering | None = None
+    hidden: float | None = None
     thumbnail: bytes | None = None
 
     def load(self, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -130,9 +165,10 @@ class Tile:
             raise BlankError("", "")
         if self.cut is not None and self.raw is not None:
             image = self.raw.image(self.cut.rendering, self.cut.grid.shown, self.tiling.min_valid)
+            self.hidden = self.raw.hidden
             self.raw = RawTile(self.raw.window, (), ())
             return image
-        if self.placed or self.bands is not None:
+        if self.placed or self.bands is not None or self.tiling.mask or self.source.layers:
             return self._placed(max_pixels)
         if self.source.path is None:
             raise ImageError(f"{self.source.name}: is no file", "name a file")
@@ -149,13 +185,15 @@ class Tile:
 
     def _placed(self, max_pixels: int) -> NDArray[np.uint8]:
         read = read_raster(
-            self.source.name,
+            self.source.scene(),
             bands=self.tiling.bands,
             scaling=self.tiling.scaling,
             expected=self.bands,
+            veiled=lambda scene: self.source.veil(scene, self.tiling),
             max_pixels=max_pixels,
         )
-        self.rendering = read.rendering
+        self.rendering, self.hidden = read.rendering, read.hidden
+        check_hidden(read.hidden, read.rendering, self.source.name)
         if read.valid < self.tiling.min_valid or read.valid == 0:
             raise BlankError(f"{self.source.name}: {read.valid:.0%} of its pixels are valid", "")
         return read.image
@@ -213,7 +251,7 @@ def query_rendered(
         try:
             return _of_file(path, bands, max_pixels)
         except ImageError as error:
-            message = error.message.replace(file.name, "image").replace(path.name, "image")
+            message = error.message.replace(file.name, "the image").replace(path.name, "image")
             raise ImageError(message, error.remedy) from None
 
 

@@ -78,18 +78,21 @@ def _thumbnail(record: Record) -> tuple[NDArray[np.uint8] | None, int]:
 
 
 def _source_image(record: Record, pixels: int, remote: bool) -> NDArray[np.uint8]:
+    from terrahash.imagery.layers import sources_of
     from terrahash.imagery.sources import is_remote
     from terrahash.imagery.window import read_window
 
     if record.source is None:
         raise ImageError(f"tile {record.id} has no source", "its pixels were never known")
-    if is_remote(record.source) and not remote:
-        raise ImageError(f"{record.source}: is an address", "allow remote sources")
     bands, limits = (record.columns.get(name) for name in (BANDS, SCALING))
+    bands = bands if isinstance(bands, str) else None
+    for source in sources_of(record.source, bands):
+        if is_remote(source) and not remote:
+            raise ImageError(f"{source}: is an address", "allow remote sources")
     return read_window(
         record.source,
         record.window,
-        bands=bands if isinstance(bands, str) else None,
+        bands=bands,
         limits=limits if isinstance(limits, str) else None,
         pixels=pixels,
     )

@@ -8,14 +8,16 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from terrahash.archive.schema import BUILT_IN, ID
-from terrahash.archive.stored import BANDS, CUT, SCALING, SCENE_TILES
+from terrahash.archive.stored import BANDS, CUT, HIDDEN, SCALING, SCENE_TILES
 from terrahash.imagery.scene import parse_time
 
 ITEM, COLLECTION = "item", "collection"
 # A catalogue's item has a dozen or two; no row should carry hundreds.
 MAX_PROPERTIES = 64
 MAX_TEXT = 1000
-_TAKEN = {*BUILT_IN, ID, "bbox", "window", BANDS, CUT, SCALING, SCENE_TILES, ITEM, COLLECTION}
+_TAKEN = {
+    *BUILT_IN, ID, "bbox", "window", BANDS, CUT, HIDDEN, SCALING, SCENE_TILES, ITEM, COLLECTION,
+}  # fmt: skip
 
 
 def columns_of(

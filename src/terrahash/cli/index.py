@@ -11,7 +11,10 @@ import typer
 if TYPE_CHECKING:
     from terrahash.archive.indexing import IndexReport
     from terrahash.imagery import Tiling
+    from terrahash.imagery.veils import Mask
 
+# As in terrahash.imagery.veils, which loads numpy.
+SENTINEL_2_CLOUDS, DEFAULT_MOST = "3,8,9,10", 0.1
 SHOWN_SKIPPED = 20
 
 
@@ -61,8 +64,9 @@ def index(
         str,
         typer.Option(
             metavar="SCALING",
-            help="Values to 8 bits: auto, dtype, percentiles[:LOW:HIGH] of each scene, or "
-            "LOW:HIGH such as 0:3000.",
+            help="Values to 8 bits: auto, dtype, percentiles[:LOW:HIGH] of each scene, LOW:HIGH "
+            "such as 0:3000, or units:LOW:HIGH such as units:0:0.3 where scale and offset are "
+            "known.",
         ),
     ] = "auto",
     min_valid: Annotated[
@@ -70,7 +74,34 @@ def index(
     ] = 0.5,
     asset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Asset of STAC items; default: the visual one."),
+        typer.Option(
+            metavar="NAMES",
+            help="Asset of STAC items, or several with a comma between, each with some of the "
+            "bands; default: those that hold the bands wanted, or the visual one.",
+        ),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="What hides the ground, such as clouds: an asset of STAC items, or a raster.",
+        ),
+    ] = None,
+    mask_values: Annotated[
+        str,
+        typer.Option(
+            metavar="VALUES",
+            help="Its values that mean hidden: 3,8,9,10 (clouds in Sentinel-2's SCL), or >=40.",
+        ),
+    ] = SENTINEL_2_CLOUDS,
+    max_hidden: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of a tile that may be hidden.")
+    ] = DEFAULT_MOST,
+    max_cloud_cover: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, metavar="PERCENT", help="Pass over STAC items with more eo:cloud_cover."
+        ),
     ] = None,
     thumbnails: Annotated[
         int | None,
@@ -95,9 +126,11 @@ def index(
     """
     from terrahash.archive import open_archive
     from terrahash.archive.indexing import index_images
+    from terrahash.imagery.veils import Mask
     from terrahash.progress import Terminal
 
-    tiling = _tiling(tile, stride, gsd, bands, scale, min_valid)
+    hiding = Mask(mask, mask_values, max_hidden) if mask else None
+    tiling = _tiling(tile, stride, gsd, bands, scale, min_valid, hiding)
     with open_archive(archive, model) as opened, Terminal() as terminal:
         result = index_images(
             opened,
@@ -105,6 +138,7 @@ def index(
             tiling=tiling,
             cut_all=tile is not None or gsd is not None,
             asset=asset,
+            max_cloud_cover=max_cloud_cover,
             folder_labels=folder_labels,
             thumbnails=thumbnails,
             workers=workers,
@@ -132,6 +166,7 @@ def _tiling(
     bands: str | None,
     scale: str,
     min_valid: float,
+    mask: Mask | None,
 ) -> Tiling:
     from terrahash.imagery import Length, Tiling
     from terrahash.imagery.scaling import Scaling
@@ -144,6 +179,7 @@ def _tiling(
         bands=tuple(part.strip() for part in bands.split(",")) if bands else (),
         scaling=Scaling.parse(scale),
         min_valid=min_valid,
+        mask=mask,
     )
 
 
@@ -154,4 +190,8 @@ def _summary(result: IndexReport) -> str:
     parts.append(f"{result.unchanged} unchanged")
     if result.blank:
         parts.append(f"{result.blank} blank left out")
+    if result.hidden:
+        parts.append(f"{result.hidden} hidden left out")
+    if result.cloudy:
+        parts.append(f"{result.cloudy} cloudy items passed over")
     return ", ".join([*parts, f"{len(result.skipped)} skipped"])

@@ -14,10 +14,9 @@ from PIL import Image
 from terrahash.errors import ImageError
 from terrahash.imagery.buffers import Buffers
 from terrahash.imagery.clock import Clock
-from terrahash.imagery.gdal import opened
-from terrahash.imagery.rendering import Rendering, read_part
+from terrahash.imagery.layers import is_remote_scene, opened_scene
+from terrahash.imagery.rendering import Rendering, read_part, read_veil
 from terrahash.imagery.resizing import resized
-from terrahash.imagery.sources import is_remote
 
 Box = tuple[int, int, int, int]
 
@@ -40,11 +39,26 @@ class BlankError(ImageError):
     """A window holds too few valid pixels to be worth a code."""
 
 
+class HiddenError(ImageError):
+    """Too much of a window is hidden by what a mask shows."""
+
+
+def check_hidden(hidden: float | None, rendering: Rendering, name: str) -> None:
+    """Check how much of a tile a mask hides.
+
+    Raises:
+        HiddenError: if it is more than asked for.
+    """
+    if hidden is not None and rendering.veil is not None and hidden > rendering.veil.mask.most:
+        raise HiddenError(f"{name}: {hidden:.0%} of it are hidden", "")
+
+
 @dataclass(frozen=True)
 class _Strip:
     top: int
     pixels: NDArray[Any]
     mask: NDArray[np.bool_] | None
+    veil: NDArray[np.bool_] | None
     broken: tuple[Box, ...]
 
     @property
@@ -61,12 +75,19 @@ class RawTile:
         parts: ``(bands, rows, columns)`` each, from top to bottom.
         masks: ``(rows, columns) bool`` each, where the file has a mask of its own.
         broken: whether a block that it needs could not be read.
+        veils: ``(rows, columns) bool`` each of what hides the ground, where that was asked for.
     """
 
     window: Box
     parts: tuple[NDArray[Any], ...]
     masks: tuple[NDArray[np.bool_], ...]
     broken: bool = False
+    veils: tuple[NDArray[np.bool_], ...] = ()
+
+    @property
+    def hidden(self) -> float | None:
+        """Share of the window that is hidden; None if that was not asked for."""
+        return float(_joined(self.veils, 0).mean()) if self.veils else None
 
     def image(self, rendering: Rendering, shown: int, min_valid: float) -> NDArray[np.uint8]:
         """``(H, W, C) uint8``, at most ``shown`` pixels a side.
@@ -74,11 +95,13 @@ class RawTile:
         Raises:
             WindowError: if a block that it needs could not be read.
             BlankError: if fewer than this share of its pixels are valid.
+            HiddenError: if too much of it is hidden.
         """
         x, y, width, height = self.window
         name = f"{rendering.scene.source}: window {x} {y} {width} {height}"
         if self.broken:
             raise WindowError(f"{name}: its blocks are damaged", "fetch the scene again")
+        check_hidden(self.hidden, rendering, name)
         mask = _joined(self.masks, 0) if self.masks else None
         image, valid = rendering.image(_joined(self.parts, 1), mask)
         if valid < min_valid or valid == 0:
@@ -132,7 +155,8 @@ def read_tiles(
     scene = rendering.scene
     level = level_for(rendering, int(windows[:, 2:].max()), shown)
     buffers = Buffers()
-    with opened(scene.source, overview=level) as dataset:
+    beside = () if rendering.veil is None else (rendering.veil.origin,)
+    with opened_scene(scene, overview=level, beside=beside) as dataset:
         scale = np.array([dataset.width / scene.width, dataset.height / scene.height])
         if (dataset.width, dataset.height) != (scene.width, scene.height) and level is None:
             raise ImageError(f"{scene.source}: changed while it was read", "index it again")
@@ -200,9 +224,9 @@ def _read_strip(dataset: Any, rendering: Rendering, box: Box, buffers: Buffers) 
     try:
         part = left, top, right - left, bottom - top
         pixels, mask = read_part(dataset, rendering, part, None, buffers)
-        return _Strip(top, pixels, mask, ())
+        return _Strip(top, pixels, mask, read_veil(dataset, rendering, part), ())
     except OSError:
-        if is_remote(rendering.scene.source):
+        if is_remote_scene(rendering.scene):
             raise
     return _salvaged(dataset, rendering, box)
 
@@ -214,12 +238,14 @@ def _salvaged(dataset: Any, rendering: Rendering, box: Box) -> _Strip:
     shape = (bottom - top, right - left)
     pixels = np.zeros((len(rendering.indexes), *shape), rendering.scene.dtype)
     mask = np.zeros(shape, bool) if rendering.scene.mask == "mask" else None
+    veil = None if rendering.veil is None else np.zeros(shape, bool)
     broken = []
     for y in range(top, bottom, rows):
         for x in range(left, right, columns):
             width, height = min(columns, right - x), min(rows, bottom - y)
             try:
                 part, part_mask = read_part(dataset, rendering, (x, y, width, height))
+                part_veil = read_veil(dataset, rendering, (x, y, width, height))
             except OSError:
                 broken.append((x, y, x + width, y + height))
                 continue
@@ -227,7 +253,9 @@ def _salvaged(dataset: Any, rendering: Rendering, box: Box) -> _Strip:
             pixels[(slice(None), *inside)] = part
             if mask is not None and part_mask is not None:
                 mask[inside] = part_mask
-    return _Strip(top, pixels, mask, tuple(broken))
+            if veil is not None and part_veil is not None:
+                veil[inside] = part_veil
+    return _Strip(top, pixels, mask, veil, tuple(broken))
 
 
 def _tile(
@@ -235,7 +263,7 @@ def _tile(
 ) -> RawTile:
     x0, y0, x1, y1 = box.tolist()
     columns = slice(x0 - left, x1 - left)
-    parts, masks = [], []
+    parts, masks, veils = [], [], []
     broken = False
     for strip in held:
         rows = slice(max(y0 - strip.top, 0), max(y1 - strip.top, 0))
@@ -245,6 +273,8 @@ def _tile(
         parts.append(part)
         if strip.mask is not None:
             masks.append(strip.mask[rows, columns])
+        if strip.veil is not None:
+            veils.append(strip.veil[rows, columns])
         broken |= any(a < x1 and x0 < c and b < y1 and y0 < d for a, b, c, d in strip.broken)
     x, y, width, height = (int(value) for value in window)
-    return RawTile((x, y, width, height), tuple(parts), tuple(masks), broken)
+    return RawTile((x, y, width, height), tuple(parts), tuple(masks), broken, tuple(veils))

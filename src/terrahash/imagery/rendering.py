@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from terrahash.errors import ImageError
 from terrahash.imagery.bands import COLOURS, Bands, common_name
 from terrahash.imagery.buffers import Buffers
-from terrahash.imagery.gdal import opened
+from terrahash.imagery.layers import opened_scene, recorded_layers
 from terrahash.imagery.scaling import (
     Limits,
     Scaling,
@@ -21,6 +21,7 @@ from terrahash.imagery.scaling import (
     parse_limits,
 )
 from terrahash.imagery.scene import Scene
+from terrahash.imagery.veils import Veil
 
 # Percentiles are taken of an overview with at least so many pixels, or else of so many blocks a
 # side spread over the scene, at most so many pixels of each block a side.
@@ -38,12 +39,14 @@ class Rendering:
         bands: numbered from 1.
         limits: per band, the values that become 0 and 255.
         channels: of the image; a single band is shown in all of them.
+        veil: what hides the ground.
     """
 
     scene: Scene
     bands: tuple[int, ...]
     limits: Limits
     channels: int = 3
+    veil: Veil | None = None
 
     @classmethod
     def of(
@@ -52,24 +55,30 @@ class Rendering:
         bands: tuple[str, ...],
         scaling: Scaling,
         expected: Bands | None = None,
+        veil: Veil | None = None,
     ) -> Rendering:
         """The rendering that a user asks for; samples the pixels where percentiles are wanted.
+
+        Fixed values, and those that an encoder learned, are taken to have no offset; where the
+        bands have one (:meth:`Scene.stored_limits`), they are shifted by it.
 
         Args:
             scene: its header.
             bands: by number or name; none for those expected, or for red, green and blue.
             scaling: ``auto`` leaves it to what is expected, if anything is.
             expected: what the encoder takes; None for RGB.
+            veil: what hides the ground.
 
         Raises:
             ImageError: if the scene lacks a band, its values are of another kind than expected,
-                or its samples cannot be read.
+                their units are asked for and not known, or its samples cannot be read.
         """
         if expected is not None:
             chosen, channels = expected.choose(scene, bands), len(expected)
             if scaling.kind == "auto":
                 expected.check_values(scene)
-                return cls(scene, chosen, expected.limits, channels)
+                learned = scene.stored_limits(chosen, expected.limits, units=False)
+                return cls(scene, chosen, learned, channels, veil)
         else:
             chosen, channels = scene.choose(bands), 3
             if len(chosen) not in (1, 3):
@@ -77,17 +86,33 @@ class Rendering:
         limits = scaling.limits(scene.dtype, len(chosen))
         if limits is None:
             limits = scaling.limits_of(_samples(cls(scene, chosen, ((0.0, 1.0),) * len(chosen))))
-        return cls(scene, chosen, limits, channels)
+        elif scaling.kind in ("range", "units"):
+            limits = scene.stored_limits(chosen, limits, units=scaling.kind == "units")
+        return cls(scene, chosen, limits, channels, veil)
 
     @classmethod
     def recorded(
-        cls, scene: Scene, bands: str | None, limits: str | None, expected: Bands | None = None
+        cls,
+        scene: Scene,
+        bands: str | None,
+        limits: str | None,
+        expected: Bands | None = None,
+        veil: Veil | None = None,
     ) -> Rendering:
         """The rendering that was recorded as texts; what is absent is chosen anew."""
-        if bands is None or limits is None:
-            return cls.of(scene, tuple(bands.split(",")) if bands else (), Scaling(), expected)
+        names = bands.split(",") if bands else []
+        known = [scene.band_text(number) for number in range(1, len(scene.bands) + 1)]
+        if not set(names) <= set(known):
+            scene = recorded_layers(scene, names)
+            known = [scene.band_text(number) for number in range(1, len(scene.bands) + 1)]
+        if limits is None or not names:
+            return cls.of(scene, tuple(names), Scaling(), expected, veil)
+        if set(names) <= set(known):
+            chosen = tuple(known.index(name) + 1 for name in names)
+        else:
+            chosen = scene.choose(names)
         channels = 3 if expected is None else len(expected)
-        return cls(scene, scene.choose(bands.split(",")), parse_limits(limits), channels)
+        return cls(scene, chosen, parse_limits(limits), channels, veil)
 
     def visible(self) -> Rendering:
         """The same as a picture for people: its red, green and blue where its bands say so, else
@@ -105,7 +130,7 @@ class Rendering:
     @property
     def bands_text(self) -> str:
         """The bands as they are recorded."""
-        return ",".join(map(str, self.bands))
+        return ",".join(map(self.scene.band_text, self.bands))
 
     @property
     def limits_text(self) -> str:
@@ -187,6 +212,18 @@ def read_part(
     return pixels, mask
 
 
+def read_veil(
+    dataset: Any, rendering: Rendering, window: tuple[int, int, int, int]
+) -> NDArray[np.bool_] | None:
+    """``(H, W) bool`` of what hides the ground in a part x, y, width, height; None for no veil."""
+    if rendering.veil is None:
+        return None
+    from rasterio.windows import Window
+
+    pixels = dataset.band(rendering.veil.origin, Window(*window), (window[3], window[2]))
+    return rendering.veil.mask.hides(pixels)
+
+
 def _samples(rendering: Rendering) -> list[NDArray[Any]]:
     """Valid values of each band, spread over the scene."""
     scene = rendering.scene
@@ -195,7 +232,7 @@ def _samples(rendering: Rendering) -> list[NDArray[Any]]:
         if scene.width * scene.height / factor**2 >= SAMPLE_PIXELS:
             level = number
     parts: list[list[NDArray[Any]]] = [[] for _ in rendering.bands]
-    with opened(scene.source, overview=level) as dataset:
+    with opened_scene(scene, overview=level) as dataset:
         for window in _sample_windows(dataset.width, dataset.height, dataset.block_shapes[0]):
             pixels, mask = read_part(dataset, rendering, window)
             valid = rendering.valid(pixels, mask)

@@ -26,7 +26,8 @@ class Scaling:
     Attributes:
         kind: ``auto``: 8 bits as they are, anything else by percentiles; ``dtype``: the whole range
             of the data's own type (0…1 for floating point); ``percentiles``: of each scene's
-            sampled pixels, per band; ``range``: fixed values for all bands.
+            sampled pixels, per band; ``range``: fixed values for all bands; ``units``: likewise,
+            in the units that a band's scale and offset lead to, such as reflectance.
         low: the percentile or value that becomes 0.
         high: the percentile or value that becomes 255.
 
@@ -34,7 +35,7 @@ class Scaling:
         InputError: if low and high are not in order, or are no percentiles.
     """
 
-    kind: Literal["auto", "dtype", "percentiles", "range"] = "auto"
+    kind: Literal["auto", "dtype", "percentiles", "range", "units"] = "auto"
     low: float = LOW_PERCENTILE
     high: float = HIGH_PERCENTILE
 
@@ -53,7 +54,7 @@ class Scaling:
 
     @classmethod
     def parse(cls, text: str) -> Scaling:
-        """``auto``, ``dtype``, ``percentiles``, ``percentiles:LOW:HIGH`` or ``LOW:HIGH``.
+        """``auto``, ``dtype``, ``percentiles[:LOW:HIGH]``, ``LOW:HIGH`` or ``units:LOW:HIGH``.
 
         Raises:
             InputError: if it is none of these.
@@ -62,14 +63,14 @@ class Scaling:
         try:
             if text in ("auto", "dtype", "percentiles"):
                 return cls(text)  # type: ignore[arg-type]
-            if kind == "percentiles":
+            if kind in ("percentiles", "units"):
                 low, high = map(float, rest.split(":"))
-                return cls("percentiles", low, high)
+                return cls(kind, low, high)  # type: ignore[arg-type]
             low, high = map(float, text.split(":"))
         except ValueError:
             raise InputError(
                 f"scaling {text!r} is not known",
-                "say auto, dtype, percentiles, percentiles:LOW:HIGH or LOW:HIGH",
+                "say auto, dtype, percentiles[:LOW:HIGH], LOW:HIGH or units:LOW:HIGH",
             ) from None
         return cls("range", low, high)
 
@@ -77,11 +78,11 @@ class Scaling:
         if self.kind in ("auto", "dtype"):
             return self.kind
         numbers = f"{self.low:g}:{self.high:g}"
-        return numbers if self.kind == "range" else f"percentiles:{numbers}"
+        return numbers if self.kind == "range" else f"{self.kind}:{numbers}"
 
     def limits(self, dtype: np.dtype[Any], bands: int) -> Limits | None:
         """The values of each band that become 0 and 255; None if the pixels must be asked."""
-        if self.kind == "range":
+        if self.kind in ("range", "units"):
             return ((self.low, self.high),) * bands
         if self.kind == "percentiles" or (self.kind == "auto" and dtype != np.uint8):
             return None
@@ -155,9 +156,9 @@ class ToBytes:
                 out[band] = values
             elif self._tables is not None:
                 # Read as unsigned, negative values follow the positive ones, as the table has them.
-                # Every index is within the table; clipping is cheaper than checking.
+                # Every index is within the table; of NumPy's modes, wrapping is the quickest then.
                 indices = values.view(f"u{values.itemsize}")
-                np.take(self._tables[band], indices, mode="clip", out=out[band])
+                np.take(self._tables[band], indices, mode="wrap", out=out[band])
             else:
                 out[band] = _linear(values.astype(np.float64), *self._limits[band])
         return out.transpose(1, 2, 0)

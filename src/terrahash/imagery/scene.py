@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from terrahash.errors import ImageError
 from terrahash.imagery.gdal import opened
 from terrahash.imagery.georeference import Georeference
 from terrahash.imagery.reading import MAX_PIXELS
+from terrahash.imagery.scaling import Limits
 from terrahash.imagery.sources import is_remote, path_of
 
 # 2**36 pixels are 262,144 a side: larger than any single scene that is handed out.
@@ -38,6 +40,8 @@ _RGB_NAMES = (
     ("b4", "b3", "b2"),
     ("sr_b4", "sr_b3", "sr_b2"),
 )
+# Left as they are in the name of a file that a record holds; commas part such names.
+_UNQUOTED = "/:?&=+~@"
 # Where acquisition times are written, best first; TIFF's own tag often means the file's making.
 _TIME_TAGS = (
     "acquisitiondatetime", "acquisition_datetime", "acquisition_time", "acquisition_date",
@@ -51,16 +55,44 @@ _TIME = re.compile(
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a band's pixels are, if not in the scene's own file.
+
+    Attributes:
+        source: path or address.
+        number: of the band there.
+        across: factor and shift that turn a column of the scene into one there, counted from the
+            outer edge of the first.
+        down: likewise of rows.
+        overviews: ascending factors of the smaller copies there.
+    """
+
+    source: str
+    number: int
+    across: tuple[float, float]
+    down: tuple[float, float]
+    overviews: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Band:
     """A band of a scene.
 
     Attributes:
         name: as the file describes it, or what it shows (``red``…); empty if it says nothing.
         shows: GDAL's colour interpretation.
+        scale: of its values: ``stored · scale + offset`` is what they mean.
+        offset: likewise.
+        number: in its file.
+        origin: of a band of another file.
     """
 
     name: str
     shows: str
+    scale: float = 1.0
+    offset: float = 0.0
+    number: int = 0
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +159,42 @@ class Scene:
             out.append(number)
         return tuple(out)
 
+    def band_text(self, number: int) -> str:
+        """A band as records name it: its number in the scene's file, or ``NUMBER@SOURCE``."""
+        band = self.bands[number - 1]
+        if band.origin is None:
+            return str(band.number or number)
+        return f"{band.origin.number}@{quote(band.origin.source, safe=_UNQUOTED)}"
+
+    def stored_limits(self, numbers: Sequence[int], limits: Limits, *, units: bool) -> Limits:
+        """Values as they are stored that stand for these.
+
+        Bands whose offsets differ, such as those of Sentinel-2 before and after processing baseline
+        04.00, are brought together: without units, limits are stored values less the offset, in
+        steps of the scale.
+
+        Args:
+            numbers: of the bands.
+            limits: of each band.
+            units: whether they are in the units that scale and offset lead to.
+
+        Raises:
+            ImageError: if they are, and a band says nothing of its units.
+        """
+        out = []
+        for number, pair in zip(numbers, limits, strict=True):
+            band = self.bands[number - 1]
+            if units and (band.scale, band.offset) == (1.0, 0.0):
+                raise ImageError(
+                    f"{self.source}: band {band.name or number} has no scale and offset, so its "
+                    "units are not known",
+                    "give stored values: --scale LOW:HIGH",
+                )
+            step = band.scale if units else 1.0
+            low, high = ((value / step - band.offset / band.scale) for value in pair)
+            out.append((low, high))
+        return tuple(out)
+
     def _natural(self) -> tuple[int, ...]:
         colours = [band.shows for band in self.bands]
         if {"red", "green", "blue"} <= set(colours):
@@ -149,9 +217,17 @@ def _described(source: str, dataset: Any) -> Scene:
             "convert all bands to one whole-number or floating-point type",
         )
     shows = [colour.name for colour in dataset.colorinterp]
+    scaled = [
+        pair if _usable(*pair) else (1.0, 0.0)
+        for pair in zip(dataset.scales, dataset.offsets, strict=True)
+    ]
     bands = tuple(
-        Band(name or (colour if colour in ("red", "green", "blue") else ""), colour)
-        for name, colour in zip(dataset.descriptions, shows, strict=True)
+        Band(
+            name or (colour if colour in ("red", "green", "blue") else ""), colour, scale, offset, n
+        )
+        for n, (name, colour, (scale, offset)) in enumerate(
+            zip(dataset.descriptions, shows, scaled, strict=True), start=1
+        )
     )
     flags = {flag.name for flag in dataset.mask_flag_enums[0]}
     mask = "nodata" if dataset.nodata is not None else ""
@@ -173,6 +249,10 @@ def _described(source: str, dataset: Any) -> Scene:
         palette=_palette(dataset, shows) if count == 1 and dtype == np.uint8 else None,
         datetime=_taken(dataset),
     )
+
+
+def _usable(scale: float, offset: float) -> bool:
+    return scale != 0 and math.isfinite(scale) and math.isfinite(offset / scale)
 
 
 def _check(source: str, dataset: Any) -> None:

@@ -6,15 +6,17 @@ import json
 import time
 import urllib.error
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from terrahash.errors import ImageError, MissingExtraError
-from terrahash.imagery.bands import Bands, common_name
+from terrahash.imagery.bands import Bands
+from terrahash.imagery.layers import Layer
 from terrahash.imagery.sources import is_remote, path_of
+from terrahash.imagery.stac_bands import chosen_layers
 from terrahash.web import http_opener
 
 # Larger than any page of a catalogue; the documents are held in memory one at a time.
@@ -26,24 +28,23 @@ ATTEMPTS = 4
 RETRY_SECONDS = 0.5
 
 SUFFIXES = (".json", ".geojson")
-# Assets that show the world as eyes see it, by the names and roles that catalogues use, best first.
-_KEYS = ("visual", "image", "rendered_preview", "data")
-_ROLES = ("visual", "data")
-_RASTERS = ("image/tiff", "image/vnd.stac.geotiff", "image/jp2", "image/png", "image/jpeg")
 
 OnError = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A raster that a STAC item names.
+    """What a STAC item names that can be indexed.
 
     Attributes:
-        href: path or address.
+        href: path or address of a raster; the first of them where several make a scene.
         item: id of the item.
         collection: that it belongs to, or None.
         datetime: when it was taken, ISO 8601, or the start of its time range.
         properties: of the item: texts, numbers and truth values, by name.
+        layers: its bands, where they lie in several rasters or the item says more of them than the
+            raster itself.
+        mask: path or address of the asset that shows what hides the ground.
     """
 
     href: str
@@ -51,6 +52,8 @@ class Asset:
     collection: str | None = None
     datetime: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)
+    layers: tuple[Layer, ...] = ()
+    mask: str | None = None
 
 
 def is_stac(source: str | Path) -> bool:
@@ -60,7 +63,13 @@ def is_stac(source: str | Path) -> bool:
 
 
 def assets(
-    source: str | Path, name: str | None, on_error: OnError, expected: Bands | None = None
+    source: str | Path,
+    name: str | None,
+    on_error: OnError,
+    expected: Bands | None = None,
+    *,
+    bands: Sequence[str] = (),
+    mask: str | None = None,
 ) -> Iterator[Asset]:
     """The assets that a STAC document leads to, catalogues followed to their ends.
 
@@ -68,10 +77,12 @@ def assets(
 
     Args:
         source: path or http(s) address of an item, item collection, catalogue or collection.
-        name: of the asset in each item; None for the one that holds the bands expected, or else the
-            one that shows the scene to the eye.
+        name: of the asset in each item, or of several with a comma between; None for those that
+            hold the bands wanted, or else the one that shows the scene to the eye.
         on_error: told of each document or item that cannot be used, by name and reason.
         expected: what the encoder takes; None for RGB.
+        bands: that the user chose by name.
+        mask: name of the asset that shows what hides the ground.
 
     Raises:
         MissingExtraError: if pystac is not installed.
@@ -91,7 +102,7 @@ def assets(
         for item in items:
             label = str(item.get("id", href)) if isinstance(item, dict) else href
             try:
-                yield _asset(pystac, item, href, name, expected)
+                yield _asset(pystac, item, href, name, expected, bands, mask)
             except ImageError as error:
                 on_error(f"{href} item {label!r}", error.message)
         for link in links:
@@ -141,11 +152,27 @@ def _links(links: Any, wanted: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _asset(pystac: Any, data: Any, href: str, name: str | None, expected: Bands | None) -> Asset:
+def _asset(
+    pystac: Any,
+    data: Any,
+    href: str,
+    name: str | None,
+    expected: Bands | None,
+    bands: Sequence[str],
+    mask: str | None,
+) -> Asset:
+    def target(asset: Any) -> str:
+        found: str = pystac.utils.make_absolute_href(asset.href, href)
+        if is_remote(href) and not is_remote(found):
+            raise ImageError(f"its asset {found} is no address", "")
+        if not is_remote(found) and "://" in found and not found.startswith("file:"):
+            raise ImageError(f"its asset {found} is neither a file nor http, https or s3", "")
+        return found
+
     try:
         item = pystac.Item.from_dict(data, href=href)
-        chosen = _chosen(item, name, expected)
-        target = pystac.utils.make_absolute_href(chosen.href, href)
+        layers = chosen_layers(item, name, expected, bands, target)
+        veil = target(item.assets[mask]) if mask in item.assets else None
         taken = item.datetime or item.common_metadata.start_datetime
         properties = {
             key: value
@@ -153,7 +180,18 @@ def _asset(pystac: Any, data: Any, href: str, name: str | None, expected: Bands 
             if isinstance(value, (str, int, float)) and key != "datetime"
         }
         moment = None if taken is None else taken.isoformat()
-        found = Asset(target, str(item.id), item.collection_id, moment, properties)
+        told = len(layers) > 1 or any(
+            value is not None for value in (layers[0].scale, layers[0].offset, layers[0].nodata)
+        )
+        return Asset(
+            layers[0].source,
+            str(item.id),
+            item.collection_id,
+            moment,
+            properties,
+            tuple(layers) if told else (),
+            veil,
+        )
     except (
         pystac.STACError,
         pystac.STACTypeError,
@@ -163,58 +201,6 @@ def _asset(pystac: Any, data: Any, href: str, name: str | None, expected: Bands 
         AttributeError,
     ) as error:
         raise ImageError(f"no valid STAC item ({error!s:.200})", "") from None
-    if is_remote(href) and not is_remote(target):
-        raise ImageError(f"its asset {target} is no address", "")
-    if not is_remote(target) and "://" in target and not target.startswith("file:"):
-        raise ImageError(f"its asset {target} is neither a file nor http, https or s3", "")
-    return found
-
-
-def _chosen(item: Any, name: str | None, expected: Bands | None) -> Any:
-    if name is not None:
-        if name in item.assets:
-            return item.assets[name]
-        known = ", ".join(item.assets) or "none"
-        raise ImageError(f"has no asset {name!r} (it has {known})", "")
-    rasters = {
-        key: asset
-        for key, asset in item.assets.items()
-        if (asset.media_type or "").split(";")[0].strip().lower() in _RASTERS
-        or (asset.media_type is None and "thumbnail" not in (asset.roles or ()))
-    }
-    if expected is not None:
-        wanted = {common_name(band) for band in expected.names}
-        holding = [asset for asset in rasters.values() if wanted <= _shown(asset)]
-        if len(holding) == 1:
-            return holding[0]
-        if len(rasters) != 1:
-            raise ImageError(
-                f"say with --asset which asset holds {expected} in one file "
-                f"(it has {', '.join(item.assets) or 'none'})",
-                "",
-            )
-    for key in _KEYS:
-        if key in rasters:
-            return rasters[key]
-    for role in _ROLES:
-        having = [asset for asset in rasters.values() if role in (asset.roles or ())]
-        if len(having) == 1:
-            return having[0]
-    if len(rasters) == 1:
-        return next(iter(rasters.values()))
-    known = ", ".join(item.assets) or "none"
-    raise ImageError(f"say which asset with --asset (it has {known})", "")
-
-
-def _shown(asset: Any) -> set[str]:
-    """Names, and common names, of the bands that an asset lists (extension ``eo``, STAC 1.1)."""
-    listed = asset.extra_fields.get("bands") or asset.extra_fields.get("eo:bands") or []
-    told: set[str] = set()
-    for band in listed if isinstance(listed, list) else []:
-        for key in ("name", "common_name", "eo:common_name"):
-            if isinstance(band, dict) and isinstance(band.get(key), str):
-                told.add(common_name(band[key]))
-    return told
 
 
 def _document(href: str) -> Any:

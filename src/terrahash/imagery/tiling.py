@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from terrahash.errors import ImageError, InputError
 from terrahash.imagery.georeference import Georeference
 from terrahash.imagery.scaling import Scaling
+from terrahash.imagery.veils import Mask
 
 DEFAULT_TILE = 256
 MIN_TILE, MAX_TILE = 8, 8192
@@ -67,6 +68,7 @@ class Tiling:
             those that the encoder names, or for the scene's own red, green and blue.
         scaling: from the scene's values to 8 bits.
         min_valid: least share of valid pixels of a tile; others are left out.
+        mask: what hides the ground; tiles with too much of it are left out.
 
     Raises:
         InputError: if a value is out of range.
@@ -78,6 +80,7 @@ class Tiling:
     bands: tuple[str, ...] = ()
     scaling: Scaling = field(default_factory=Scaling)
     min_valid: float = 0.5
+    mask: Mask | None = None
 
     def __post_init__(self) -> None:
         if self.tile.unit == "px" and not MIN_TILE <= self.tile.value <= MAX_TILE:
@@ -98,7 +101,8 @@ class Tiling:
             parts.append(f"gsd={self.gsd:g}")
         if self.bands:
             parts.append(f"bands={','.join(self.bands)}")
-        return " ".join([*parts, f"scaling={self.scaling}", f"valid={self.min_valid:g}"])
+        parts += [f"scaling={self.scaling}", f"valid={self.min_valid:g}"]
+        return " ".join(parts if self.mask is None else [*parts, f"mask={self.mask}"])
 
     def grid(self, width: int, height: int, place: Georeference | None, name: str) -> Grid:
         """The windows of a scene.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from terrahash.errors import ImageError, InputError
 from terrahash.imagery.cutting import level_for, shrunk
-from terrahash.imagery.gdal import opened
+from terrahash.imagery.layers import opened_scene
 from terrahash.imagery.reading import UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering, read_part
 from terrahash.imagery.scene import Scene
@@ -63,7 +63,8 @@ def read_window(
             "index it again: it has changed",
         )
     rendering = Rendering.recorded(scene, bands, limits).visible()
-    with opened(source, overview=level_for(rendering, max(width, height), pixels)) as dataset:
+    level = level_for(rendering, max(width, height), pixels)
+    with opened_scene(rendering.scene, overview=level) as dataset:
         across, down = dataset.width / scene.width, dataset.height / scene.height
         left, top = round(x * across), round(y * down)
         part = (
