@@ -94,7 +94,7 @@ def test_changes_that_the_log_lost_are_found_and_brought_back(
             known = len(archive.snapshot().all_segments)
         assert known < 5
         report = verify(folder)
-        assert len([p for p in report.problems if "does not name" in p.what]) == 5 - known
+        assert len([p for p in report.problems if "is not named" in p.what]) == 5 - known
         mend(folder)
         with open_archive(folder, mode="r") as archive:
             assert archive.ids().tolist() == sorted({*range(1, 41)} - {3})

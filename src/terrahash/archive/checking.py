@@ -143,8 +143,9 @@ def _check(manifest: Manifest, state: State, report: Verification) -> bool:
         report.problems.append(
             Problem(
                 f"{SEGMENTS}/{segment_path(folder, seq).name}",
-                f"{NAME} does not name this change of {footer.rows} rows: its log was damaged or "
-                "lost, or the writer died just before the end; the next writer, or repair, does",
+                f"a finished change, {footer.rows} rows, is not named in {NAME}: its log was lost "
+                "or damaged, or the writer died before the last step; the next writer, or repair, "
+                "names it",
             )
         )
     named = {segment_path(folder, seq) for seq in (*state.segments, *lacking)}

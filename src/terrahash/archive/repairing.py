@@ -152,8 +152,8 @@ class _Repairer:
             manifest.close()
         rows = sum(footer.rows for footer in lacking.values())
         self.report.done.append(
-            f"{len(lacking)} changes with {rows} rows that {NAME} did not know of were named again "
-            "(a write that was never acknowledged may be the last of them)"
+            f"finished changes that {NAME} did not name were named again: {len(lacking)}, with "
+            f"{rows} rows (the last may be a write that was never acknowledged)"
         )
         return after
 
