@@ -174,8 +174,10 @@ def test_label_sets_train(name: str, small: Dataset, backbone: Backbone) -> None
 @pytest.mark.parametrize("name", ["dhcl", "orthohash"])
 def test_methods_for_one_class_an_image_refuse_label_sets(name: str, small: Dataset) -> None:
     data = sets(small)
-    with pytest.raises(DatasetError, match="needs exactly one class an image"):
+    with pytest.raises(DatasetError, match="needs exactly one class an image") as refused:
         train(data, make_split(data, train=0.6, seed=0), method=name, **TINY)
+    assert "mhcln" in refused.value.remedy
+    assert name not in refused.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -186,6 +188,7 @@ def test_methods_for_one_class_an_image_refuse_label_sets(name: str, small: Data
         ({"method": "itq", "mode": "finetune"}, "nothing to fine-tune"),
         ({"method": "ahcl", "bits": 4}, "4 bits are not supported"),
         ({"method": "dhcl", "bits": 2}, "leave nothing to learn"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
     ],
 )
 def test_wrong_options_are_refused(

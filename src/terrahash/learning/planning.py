@@ -21,6 +21,7 @@ from terrahash.learning.methods import METHODS, make_method
 from terrahash.learning.methods.base import Method, Mode, Problem, Recipe, Variant
 
 MODES = ("frozen", "finetune")
+DEVICES = ("cpu", "cuda")
 # Fine-tuning runs at a smaller size by default: half the work for the same retrieval quality.
 FINETUNE_SIZE = 192
 
@@ -64,8 +65,17 @@ class TrainingOptions:
             raise InputError(f"unknown mode '{self.mode}'", f"choose one of: {', '.join(MODES)}")
         if self.epochs is not None and self.epochs < 1:
             raise InputError(f"{self.epochs} epochs train nothing", "choose at least 1")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise InputError("no CUDA device is available", "leave out --device, or choose cpu")
+        if self.device is not None:
+            try:
+                kind = torch.device(self.device).type
+            except RuntimeError:
+                kind = ""
+            if kind not in DEVICES:
+                raise InputError(
+                    f"unknown device '{self.device}'", f"choose one of: {', '.join(DEVICES)}"
+                )
+            if kind == "cuda" and not torch.cuda.is_available():
+                raise InputError("no CUDA device is available", "leave out --device, or choose cpu")
 
     @property
     def input_size(self) -> int:
@@ -143,7 +153,8 @@ def plan_training(
         backbone: one that is loaded already, as :func:`backbone_for` gives it.
 
     Raises:
-        DatasetError: if the data set has no labels or the split belongs to another one.
+        DatasetError: if the data set has no labels, or label sets where the method takes none, or
+            the split belongs to another one.
         InputError: for an unknown method, or bits too few for it.
         TrainingError: if weights do not fit or cannot be had.
     """
@@ -154,6 +165,12 @@ def plan_training(
         raise DatasetError(
             f"{dataset.root} has no classes, and {method.title} learns from classes",
             f"put images into one folder a class, or choose a method without labels: {free}",
+        )
+    if dataset.is_multilabel and not method.takes_label_sets:
+        able = ", ".join(name for name, each in METHODS.items() if each.takes_label_sets)
+        raise DatasetError(
+            f"{method.title} needs exactly one class an image, and '{dataset.name}' has label sets",
+            f"choose a method that takes label sets: {able}",
         )
     layout = method.layout(options.bits, len(dataset.class_names))
     recipe = method.recipe(options.mode)

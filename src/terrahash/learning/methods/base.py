@@ -140,6 +140,7 @@ class Method:
     name: ClassVar[str]
     title: ClassVar[str]
     needs_labels: ClassVar[bool] = True
+    takes_label_sets: ClassVar[bool] = True
     published_switches: ClassVar[Mapping[str, object]] = {}
     # What the head has beside its hash layer.
     activation: ClassVar[Activation] = "tanh"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from terrahash.codes import CodeLayout
+from terrahash.codes import MIN_BITS, CodeLayout
 from terrahash.errors import InputError
 from terrahash.learning.heads import HashOutput
 from terrahash.learning.methods.base import (
@@ -55,6 +55,7 @@ class DHCL(Method):
 
     name = "dhcl"
     title = "DHCL"
+    takes_label_sets = False
     classifies = True
     published_switches = {  # noqa: RUF012
         "proxy_loss": "published",
@@ -85,7 +86,7 @@ class DHCL(Method):
             raise InputError(
                 f"{bits} bits leave nothing to learn beside the {label_bits} label bits that "
                 f"{classes} classes take",
-                f"choose at least {label_bits + 1} bits",
+                f"choose at least {max(MIN_BITS, label_bits + 1)} bits",
             )
         return CodeLayout(bits - label_bits, label_bits, self.label_weight)
 

@@ -30,6 +30,7 @@ class OrthoHash(Method):
 
     name = "orthohash"
     title = "OrthoHash"
+    takes_label_sets = False
 
     scale: float = 7.8
     margin: float = 0.3
