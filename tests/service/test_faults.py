@@ -320,3 +320,5 @@ def test_stopping_ends_well(archive_path: Path) -> None:
         assert ask(address, "GET", "/healthz")[0] == 200
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
+        assert running.stderr is not None
+        assert '"/healthz"' in running.stderr.read(), "the last lines of the log are missing"
