@@ -5,8 +5,8 @@
     python benchmarks/archive.py --rows 1            a quick run with 1 M rows
 
 Times are medians; what is compared runs in turns within the same run. One JSON line a result goes
-to standard output, the table to standard error. What is durable waits for the disk, so the time of
-one sync stands beside it. Codes, footprints and dates are uniform: the worst
+to standard output, the table of docs/archive.md to standard error. What is durable waits for the
+disk, so the time of one sync stands beside it. Codes, footprints and dates are uniform: the worst
 case for ranges of blocks; real archives, filled scene by scene, are filtered faster.
 """
 
@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,9 @@ K = 20
 
 def say(name: str, value: object, wanted: str = "") -> None:
     print(json.dumps({"name": name, "value": value, "wanted": wanted}), flush=True)
-    shown = f"{value:,.3f}" if isinstance(value, float) else value
-    print(f"{name:<58} {shown!s:>14}  {wanted}", file=sys.stderr)
+    if isinstance(value, float):
+        value = f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    print(f"| {name} | {value} | {wanted} |", file=sys.stderr, flush=True)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -100,12 +102,16 @@ def append(folder: Path, rows: int, seed: int) -> None:
                 )
             )
             spent, slowest = spent + took, max(slowest, took[0])
-        say("append, id+source+label+datetime+footprint, rows/s", rows / spent[0], "≥ 200,000")
-        say("  per second of processor time", rows / spent[1])
-        say("  slowest batch (with its merges), s", slowest)
+        say(
+            "append batches of 10,000, durable each: source, label, date, footprint; rows/s",
+            rows / spent[0],
+            "≥ 200,000",
+        )
+        say("… per second of processor time", rows / spent[1])
+        say("… slowest batch (with its merges), s", slowest)
         info = archive.info()
-        say("  bytes a row, everything", info.bytes / rows)
-        say("  segments", info.segments)
+        say("… bytes a row, everything", info.bytes / rows)
+        say("… segments", info.segments)
     spent, batches = np.zeros(2), []
     before = syncing(folder)
     with Archive.create(folder / "bare", LAYOUT) as archive:
@@ -114,14 +120,14 @@ def append(folder: Path, rows: int, seed: int) -> None:
             took = busy(lambda codes=codes: archive.add_codes(codes))
             spent += took
             batches.append(took[0])
-        say("append, bare codes, rows/s", rows / spent[0], "≥ 1,000,000")
-        say("  in the median batch, rows/s", BATCH / float(np.median(batches)))
+        say("the same, bare codes; rows/s", rows / spent[0], "≥ 1,000,000")
+        say("… in the median batch, rows/s", BATCH / float(np.median(batches)))
         say(
-            "  one sync of a new file, before and after, median ms",
+            "… one sync of a new file, before and after, median ms",
             f"{before * 1e3:.2f}, {syncing(folder) * 1e3:.2f}",
         )
-        say("  per second of processor time", rows / spent[1])
-        say("  bytes a code", archive.info().bytes / rows, "≤ 8 + metadata")
+        say("… per second of processor time", rows / spent[1])
+        say("… bytes a code", archive.info().bytes / rows, "≤ 8 + metadata")
     one = np.zeros((1, 8), np.uint8)
     with open_archive(folder / "bare") as archive:
         took = [timed(lambda: archive.add_codes(one)) for _ in range(200)]
@@ -180,10 +186,10 @@ def filtered(folder: Path, rows: int, rounds: int) -> None:
         times = np.array([(timed(ours), timed(theirs)) for _ in range(rounds)]) * 1e3
         mine, other = np.median(times, axis=0)
         say("filtered search (box + dates keep 1 %), median ms", float(mine))
-        say("  DuckDB, same rows and answer, two threads, median ms", float(other))
-        say("  times faster than DuckDB", float(other / mine), "≥ 2")
+        say("… DuckDB, same rows and answer, two threads, median ms", float(other))
+        say("… times faster than DuckDB", float(other / mine), "≥ 2")
         spent = np.array([(busy(ours)[1], busy(theirs)[1]) for _ in range(rounds)])
-        say("  the same in processor time", float(np.divide(*np.median(spent, axis=0)[::-1])))
+        say("… the same in processor time", float(np.divide(*np.median(spent, axis=0)[::-1])))
         base.close()
         for where in ("label = 'class 7'", "label LIKE '%7' AND datetime >= '1990-01-01'"):
             times = [
@@ -211,8 +217,8 @@ def delete(folder: Path, rows: int) -> None:
         took = timed(lambda: archive.compact())
         say("compact, with cells, s", took)
         info = archive.info()
-        say("  segments", info.segments)
-        say("  bytes a row, cells included", info.bytes / len(archive))
+        say("… segments", info.segments)
+        say("… bytes a row, cells included", info.bytes / len(archive))
         took = timed(lambda: archive.verify())
         say("verify, s", took)
 
@@ -240,10 +246,10 @@ def opening(folder: Path, millions: int) -> None:
     say(f"open {millions} M codes, median s", float(np.median(took)), "≤ 0.5")
     archive = open_archive(path, mode="r")
     archive.search_codes(query, k=K)
-    say(f"  memory beside {millions} M codes, bytes a code", (memory() - before) / rows, "≤ 1")
-    say("  bytes on disk a code", archive.info().bytes / rows, "≤ 8 + metadata")
+    say(f"… memory beside {millions} M codes, bytes a code", (memory() - before) / rows, "≤ 1")
+    say("… bytes on disk a code", archive.info().bytes / rows, "≤ 8 + metadata")
     times = [timed(lambda: archive.search_codes(query, k=K)) for _ in range(9)]
-    say("  search, no cells, median ms", float(np.median(times)) * 1e3)
+    say("… search, no cells, median ms", float(np.median(times)) * 1e3)
     archive.close()
 
 
@@ -256,11 +262,12 @@ def main() -> None:
     chosen = options.parse_args()
     folder = Path(tempfile.mkdtemp(dir=chosen.folder))
     rows = chosen.rows * 1_000_000
+    print("| what | result | wanted |\n| --- | ---: | ---: |", file=sys.stderr)
     say(
         "machine",
         f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, "
-        f"load {os.getloadavg()[0]:.1f}, "
-        f"numpy {np.__version__}, sqlite {sqlite3.sqlite_version}",
+        f"load {os.getloadavg()[0]:.1f}, numpy {np.__version__}, SQLite {sqlite3.sqlite_version}, "
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
     try:
         append(folder, rows, seed=0)
