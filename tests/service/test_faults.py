@@ -28,6 +28,7 @@ from terrahash.codes import CodeLayout
 from terrahash.errors import ArchiveError
 from terrahash.service import Settings, create_app, mapped
 from tests.service.conftest import WRITE_TOKEN, WRITING, wait_until_ready
+from tests.service.live import live
 
 SERVE = "from terrahash.cli import main; main()"
 # Generous: other tests may use the machine as well.
@@ -119,6 +120,44 @@ def test_another_archive_in_its_place_is_served(client: TestClient, archive_path
     assert (about["tiles"], about["bits"]) == (3, 64)
     assert len(client.get("/api/v1/items/1/similar").json()["hits"]) == 3
     assert client.get("/api/v1/facets").json()["total"] == 3
+
+
+def test_archives_are_swapped_under_load(archive_path: Path) -> None:
+    """Every answer is of one archive or the other, or says that there is none just now."""
+    layout = CodeLayout(64)
+    other, aside = archive_path.with_name("other"), archive_path.with_name("aside")
+    with open_archive(other, layout=layout) as archive:
+        archive.add_codes(np.arange(24, dtype=np.uint8).reshape(3, 8), labels=["a", "b", "c"])
+    over = threading.Event()
+    seen: set[tuple[int, int]] = set()
+
+    def keep_asking(address: str) -> None:
+        while not over.is_set():
+            status, answer = ask(address, "GET", "/api/v1/items/1/similar?k=80")
+            found = len(answer["hits"]) if status == 200 else 0
+            digits = len(answer["query"]["code"]) if status == 200 else 0
+            assert (status, found, digits) in {(200, 80, 4), (200, 3, 16), (503, 0, 0)}
+            seen.add((status, found))
+
+    with (
+        live(Settings(archive=archive_path)) as address,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        load = [pool.submit(keep_asking, address) for _ in range(4)]
+        try:
+            for _ in range(8):
+                time.sleep(0.1)
+                archive_path.rename(aside)
+                other.rename(archive_path)
+                time.sleep(0.1)
+                archive_path.rename(other)
+                aside.rename(archive_path)
+        finally:
+            over.set()
+        for one in load:
+            one.result()
+        assert {(200, 80), (200, 3)} <= seen
+        assert ask(address, "GET", "/api/v1/archive")[1]["tiles"] == 80
 
 
 def test_an_archive_that_comes_later_is_served(archive_path: Path, tmp_path: Path) -> None:

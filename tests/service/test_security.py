@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import resource
@@ -163,6 +164,29 @@ def test_headers_cannot_be_injected(client: TestClient) -> None:
             assert "set-cookie" not in headers
 
 
+def test_what_is_stored_stays_out_of_headers(client: TestClient) -> None:
+    """Names, labels and ids that callers choose, and a request id of their own."""
+    evil = "a\r\nX-Evil: 1\r\n\r\n"
+    code = client.get("/api/v1/items/1").json()["code"]
+    stored = client.post(
+        "/api/v1/items/codes",
+        json={"items": [{"code": code, "user_id": evil, "label": evil}]},
+        headers=WRITING,
+    )
+    (number,) = stored.json()["ids"]
+    picture = {"image": ('a"\r\nX-Evil: 1\r\n.png', io.BytesIO(b"no picture"))}
+    answers = [
+        client.get(f"/api/v1/items/{number}"),
+        client.get(f"/api/v1/items/{number}/image"),
+        client.get("/api/v1/facets"),
+        client.post("/api/v1/search/image", files=picture),
+        client.get("/healthz", headers={"X-Request-Id": "evil", "X-Forwarded-Host": "evil"}),
+    ]
+    assert answers[0].json()["label"] == evil
+    for answer in answers:
+        assert "evil" not in str(answer.headers).lower()
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -242,6 +266,69 @@ def test_no_address_is_ever_fetched(client: TestClient, archive_path: Path) -> N
             inside.accept()
 
 
+def test_no_parameter_is_an_address(client: TestClient) -> None:
+    """Whatever takes text is given an address: the service asks nobody."""
+    with socket.socket() as inside:
+        inside.bind(("127.0.0.1", 0))
+        inside.listen()
+        inside.settimeout(0.3)
+        host = f"127.0.0.1:{inside.getsockname()[1]}"
+        texts = [f"http://{host}/a.tif", f"/vsicurl/http://{host}/a.tif", f"//{host}/a",
+                 f"s3://{host}/a", f"\\\\{host}\\a", f"file://{host}/etc/passwd"]  # fmt: skip
+        names = ["where", "label", "predicted_label", "bbox", "after", "before", "k", "offset",
+                 "radius", "ranking", "limit", "spread", "size", "preview", "url", "image",
+                 "source"]  # fmt: skip
+        paths = ["/api/v1/items", "/api/v1/items/1/similar", "/api/v1/facets",
+                 "/api/v1/items/1/thumbnail", "/api/v1/archive", "/"]  # fmt: skip
+        for text in texts:
+            for name in names:
+                for path in paths:
+                    assert client.get(path, params={name: text}).status_code < 500
+            code = client.get("/api/v1/items/1").json()["code"]
+            item = {"code": code, "user_id": text, "label": text}
+            stored = client.post("/api/v1/items/codes", json={"items": [item]}, headers=WRITING)
+            number = stored.json()["ids"][0]
+            assert client.get(f"/api/v1/items/{number}/image").status_code == 404
+            headers = dict.fromkeys(("Referer", "Origin", "X-Forwarded-For", "Forwarded"), text)
+            assert client.get("/api/v1/archive", headers=headers).status_code == 200
+            assert client.get(f"/api/v1/items/{text}").status_code in (404, 422)
+        with pytest.raises(TimeoutError):
+            inside.accept()
+
+
+def test_no_upload_points_anywhere_else(client: TestClient) -> None:
+    """Formats that name other files or addresses are no pictures, whatever they are called."""
+    with socket.socket() as inside:
+        inside.bind(("127.0.0.1", 0))
+        inside.listen()
+        inside.settimeout(0.3)
+        address = f"http://127.0.0.1:{inside.getsockname()[1]}/a.tif"
+        vrt = (
+            "<VRTDataset rasterXSize='8' rasterYSize='8'><VRTRasterBand dataType='Byte' band='1'>"
+            "<SimpleSource><SourceFilename>{}</SourceFilename><SourceBand>1</SourceBand>"
+            "</SimpleSource></VRTRasterBand></VRTDataset>"
+        )
+        uploads = [
+            vrt.format(f"/vsicurl/{address}"),
+            vrt.format("/etc/passwd"),
+            f"<GDAL_WMS><Service name='TMS'><ServerUrl>{address}</ServerUrl></Service></GDAL_WMS>",
+            f"<svg xmlns='http://www.w3.org/2000/svg'><image href='{address}'/></svg>",
+            f"/vsicurl/{address}",
+            "%!PS\n(/etc/passwd) (r) file",
+        ]
+        for text in uploads:
+            for opening in (b"", b"II*\0", b"\x89PNG\r\n\x1a\n"):
+                for name in ("a.vrt", "a.tif", f"/vsicurl/{address}", "../../etc/passwd"):
+                    files = {"image": (name, io.BytesIO(opening + text.encode()))}
+                    response = client.post("/api/v1/search/image", files=files)
+                    assert response.status_code == 422
+                    assert "root:" not in response.text
+                    added = client.post("/api/v1/items", files=files, headers=WRITING)
+                    assert added.status_code == 422
+        with pytest.raises(TimeoutError):
+            inside.accept()
+
+
 @pytest.mark.parametrize("text", SQL)
 def test_sql_is_text_and_nothing_else(client: TestClient, text: str) -> None:
     for name in ("where", "bbox", "after", "before", "k", "radius", "offset", "ranking"):
@@ -293,6 +380,26 @@ def test_image_bombs_are_not_unpacked(client: TestClient) -> None:
         assert response.status_code == 422
         assert "pixels" in response.json()["detail"] or "image" in response.json()["detail"]
     assert time.monotonic() - started < 5
+
+
+def test_raster_bombs_are_not_unpacked(client: TestClient, tmp_path: Path) -> None:
+    """A raster's header may claim any size, and packs zeros a thousand to one."""
+    rasterio = pytest.importorskip("rasterio", reason="pip install 'terrahash[geo]'")
+    started = time.monotonic()
+    for side, bands in ((50_000, 1), (7_000, 4), (3_000, 60)):
+        path = tmp_path / "bomb.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", width=side, height=side, count=bands, dtype="uint16",
+            tiled=True, compress="deflate", sparse_ok=True, crs="EPSG:32632",
+            transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+        ):  # fmt: skip
+            pass
+        assert path.stat().st_size < 2 * 1024 * 1024
+        response = client.post("/api/v1/search/image", files={"image": path.read_bytes()})
+        assert response.status_code == 422
+        detail = response.json()["detail"]
+        assert "pixels" in detail
+    assert time.monotonic() - started < 20
 
 
 def test_a_body_that_says_it_is_too_long(client: TestClient) -> None:
@@ -417,6 +524,28 @@ def test_slow_bodies_are_given_up(made: Path, monkeypatch: pytest.MonkeyPatch) -
                 )
                 assert b" 408 " in connection.recv(65536)
         assert _healthy(address)
+
+
+def test_answers_that_nobody_takes_are_given_up(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "MAX_STALL", 0.5)
+    with live(Settings(archive=made, max_requests=4)) as address, ExitStack() as stack:
+        host, port = address.split(":")
+        for _ in range(4):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect((host, int(port)))
+            # Many requests on one connection: their answers fill every buffer on the way.
+            asking = f"GET /api/v1/items?limit=80 HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
+            connection.settimeout(0.2)
+            with contextlib.suppress(TimeoutError):
+                for _ in range(400):
+                    connection.sendall(asking)
+        deadline = time.monotonic() + 30
+        while not _healthy(address):
+            assert time.monotonic() < deadline, "the readers that stand still hold all places"
+            time.sleep(0.1)
 
 
 def test_too_many_requests_are_told_to_come_back(made: Path) -> None:
