@@ -118,6 +118,10 @@ def test_codes_from_elsewhere(tmp_path: Path) -> None:
         import_tiles(tmp_path / "one", tmp_path / "b.npy")
     with pytest.raises(InputError, match="does not say"):
         import_tiles(tmp_path / "two", tmp_path / "b.npy")
+    with pytest.raises(InputError, match="holds codes of 16 bits"):
+        import_tiles(tmp_path / "one", tmp_path / "a.npz", layout=CodeLayout(32))
+    with pytest.raises(InputError, match="format 'xlsx' is not known"):
+        import_tiles(tmp_path / "one", tmp_path / "a.npz", kind="xlsx")
     np.save(tmp_path / "c.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(InputError, match="no NumPy arrays"):
         import_tiles(tmp_path / "one", tmp_path / "c.npy")

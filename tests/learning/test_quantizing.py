@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from terrahash.datasets import Dataset, Split
+from terrahash.datasets import Dataset, Split, make_split
 from terrahash.encoder import Encoder
 from terrahash.errors import DatasetError, InputError
 from terrahash.learning import train
@@ -52,3 +52,5 @@ def test_a_split_of_other_images_is_refused(
 ) -> None:
     with pytest.raises(DatasetError):
         quantize(trained, small.subset(range(10)), small_split)
+    with pytest.raises(InputError, match="trained on other images"):
+        quantize(trained, small, make_split(small, train=0.6, seed=8))

@@ -249,7 +249,8 @@ def not_an_archive(path: Path) -> ArchiveError:
         )
     what = "is not an archive (it holds no archive.sqlite)" if path.exists() else "does not exist"
     return ArchiveError(
-        f"{path} {what}", "name an archive, or make one: terrahash index IMAGES --archive ARCHIVE"
+        f"{path} {what}",
+        "name an archive, or make one: terrahash index IMAGES --model MODEL --archive ARCHIVE",
     )
 
 

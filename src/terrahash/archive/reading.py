@@ -71,7 +71,8 @@ class Readable:
         if self._encoder is None:
             if not (self.path / ENCODER).is_dir():
                 raise ArchiveError(
-                    f"{self.path} keeps no encoder", "open it together with the encoder"
+                    f"{self.path} keeps no encoder, and only one makes a code of an image",
+                    "search by the id of a tile, or open the archive together with its encoder",
                 )
             from terrahash.encoder import Encoder
 

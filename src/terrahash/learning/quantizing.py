@@ -37,13 +37,19 @@ def quantize(encoder: Encoder, dataset: Dataset, split: Split) -> Encoder:
         split: that it was trained with.
 
     Raises:
-        InputError: if it is quantised already.
+        InputError: if it is quantised already, or was trained with another split.
         DatasetError: if the split does not fit the data set.
         MissingExtraError: if the extra ``train`` is not installed.
     """
     if encoder.card.get("quantization"):
         raise InputError("the encoder is in 8 bits already", "quantise the one it was made from")
     split.check(dataset)
+    if encoder.card.get("split_hash") not in (None, split.hash):
+        raise InputError(
+            f"the encoder was trained on other images than this split of '{dataset.name}' "
+            f"(its own is {encoder.card['split_hash']} of '{encoder.card.get('dataset')}')",
+            "give the data set and the split that it was trained with",
+        )
     fitted = split.indices("fit")
     step = max(1, len(fitted) // CALIBRATION_IMAGES)
     calibration = [dataset.paths[row] for row in fitted[::step][:CALIBRATION_IMAGES]]

@@ -77,7 +77,7 @@ def read(arrays: dict[str, NDArray[Any]], layout: CodeLayout, source: Path) -> I
     codes = arrays["codes"]
     if codes.ndim == 2 and codes.shape[1] == layout.bits and layout.bits != layout.nbytes:
         if codes.dtype != np.bool_ and codes.size and not np.isin(np.unique(codes), (0, 1)).all():
-            raise InputError(f"{source}: bits are neither 0 nor 1", "binarise the codes first")
+            raise InputError(f"{source}: bits are neither 0 nor 1", "write codes > 0 instead")
         codes = pack(codes)
     if codes.ndim != 2 or codes.dtype != np.uint8 or codes.shape[1] != layout.nbytes:
         raise InputError(

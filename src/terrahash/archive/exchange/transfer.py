@@ -34,8 +34,13 @@ def format_of(path: Path, given: str | None = None) -> str:
     Raises:
         InputError: if neither the name nor the caller says it.
     """
+    if given is not None and given not in FORMATS.values():
+        raise InputError(
+            f"the format '{given}' is not known",
+            f"choose one of: {', '.join(dict.fromkeys(FORMATS.values()))}",
+        )
     found = given or FORMATS.get(path.suffix.lower()) or ("stac" if path.is_dir() else None)
-    if found is None or found not in FORMATS.values():
+    if found is None:
         raise InputError(
             f"{path}: the format is not known from its name",
             f"end it in one of {', '.join(FORMATS)}",
@@ -96,7 +101,7 @@ def import_tiles(
         path: of the archive.
         source: the file, for STAC also a folder.
         kind: as for :func:`export_tiles`.
-        layout: of a new archive, where the file does not say it.
+        layout: of the codes, where the file does not say it; an archive that exists says it too.
         on_conflict: see :meth:`terrahash.archive.Archive.add_codes`.
 
     Raises:
@@ -116,12 +121,19 @@ def import_tiles(
         known = reader.identity.layout or layout
         if known is None:
             raise InputError(
-                f"{source} does not say how its codes are laid out", "say how many bits they have"
+                f"{source} does not say how its codes are laid out",
+                "say how many bits they have: --bits 64, or layout=CodeLayout(64)",
             )
         archive = Archive.create(path, known, encoder_fingerprint=reader.identity.encoder)
     else:
         archive = open_archive(path)
     with archive:
+        if layout not in (None, archive.layout):
+            raise InputError(
+                f"{path} holds codes of {archive.layout.bits} bits, of which "
+                f"{archive.layout.label_bits} are label bits, not of the layout given",
+                "leave the layout out, or import the codes into another archive",
+            )
         reader.identity.check(archive, str(source))
         for rows in reader.rows(archive):
             keep = fresh and rows.ids is not None and bool((rows.ids > 0).all())
