@@ -17,7 +17,7 @@ from terrahash.errors import ImageError, MissingExtraError
 from terrahash.imagery.bands import Bands
 from terrahash.imagery.cutting import BlankError, RawTile, check_hidden
 from terrahash.imagery.inputs import RASTERS, Kind, kind_of
-from terrahash.imagery.layers import Layer, layered
+from terrahash.imagery.layers import Layer, layered, sources_of
 from terrahash.imagery.raster import read_raster
 from terrahash.imagery.reading import MAX_PIXELS, UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering
@@ -106,6 +106,25 @@ def _state(path: Path, layers: Sequence[Layer]) -> tuple[int, int]:
     if not all(stat.S_ISREG(status.st_mode) for status in found):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return sum(one.st_size for one in found), max(one.st_mtime_ns for one in found)
+
+
+def has_changed(source: str, bands: str | None, state: tuple[int | None, int | None]) -> bool:
+    """Whether a file that a record names, or another of its scene, is no longer what was read.
+
+    Args:
+        source: of the record.
+        bands: of the record.
+        state: size and mtime that it holds; of an address nothing is known.
+
+    Raises:
+        OSError: if a file is not there.
+    """
+    if is_remote(source) or None in state:
+        return False
+    others = tuple(Layer(one) for one in sources_of(source, bands)[1:])
+    size, mtime = _state(path_of(source), others)
+    # A scene may have been made of further files, whose sizes are in the record's too.
+    return (size, mtime) != state if not others else mtime > (state[1] or 0)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ app = typer.Typer(
 
 # The archive holds problems, or some rows of a file were passed over; the rest was done.
 PARTLY = 1
+SHOWN_SKIPPED = 20
 LIST_FIELDS = (
     "id", "user_id", "label", "predicted_label", "confidence", "datetime", "bbox", "window",
     "source",
@@ -243,6 +244,36 @@ def assign(archive: Place, as_json: Json = False) -> None:
     with _open(archive, "a") as opened, Terminal() as terminal:
         report = assign_codes(opened, reporter=terminal)
     _tell(as_json, report.to_json())
+
+
+@app.command("thumbnails")
+def keep_thumbnails(
+    archive: Place,
+    size: Annotated[
+        int | None,
+        typer.Option(metavar="PIXELS", help="Longest side; default: as so far, or 192."),
+    ] = None,
+    where: Where = None,
+    as_json: Json = False,
+) -> None:
+    """Keep a picture of each tile that was indexed without. Exit code 1 if some cannot be read.
+
+    They are read from the files and addresses that the tiles came from. Safe to interrupt: the next
+    run goes on.
+    """
+    from terrahash.archive.picturing import add_thumbnails
+    from terrahash.progress import Terminal
+
+    with _open(archive, "a") as opened, Terminal() as terminal:
+        report = add_thumbnails(opened, side=size, where=where, reporter=terminal)
+        for source, reason in report.skipped[:SHOWN_SKIPPED]:
+            terminal.note(f"skipped {source!r}: {reason}")
+        if len(report.skipped) > SHOWN_SKIPPED:
+            terminal.note(f"… and {len(report.skipped) - SHOWN_SKIPPED} more; see --json")
+    result = report.to_json()
+    _tell(as_json, result if as_json else {**result, "skipped": len(report.skipped)})
+    if report.unread:
+        raise typer.Exit(PARTLY)
 
 
 @app.command("map")
