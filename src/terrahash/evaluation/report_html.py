@@ -193,8 +193,9 @@ h2 { font-size: 18px; margin: 44px 0 6px }
 .small { margin: 0 0 12px; color: var(--faint); font-size: 13px; max-width: 100ch }
 .note { margin: 18px 0 0; padding: 10px 14px; background: var(--panel);
   border-left: 4px solid #bf8700; border-radius: 4px }
-.figures { display: flex; flex-wrap: wrap; gap: 14px; margin-top: 28px }
-.figures div { flex: 1 1 150px; padding: 14px 18px; background: var(--panel); border-radius: 10px }
+.figures { display: grid; gap: 14px; margin-top: 28px;
+  grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)) }
+.figures div { padding: 14px 18px; background: var(--panel); border-radius: 10px }
 .figures strong { display: block; font-size: 27px; line-height: 1.15; letter-spacing: -.01em;
   font-variant-numeric: tabular-nums }
 .figures div:first-child strong { color: var(--accent) }
@@ -205,12 +206,12 @@ h2 { font-size: 18px; margin: 44px 0 6px }
 .query { flex: none; width: 90px }
 .answers { flex: 1; display: grid; gap: 11px; grid-template-columns: repeat(auto-fill, 90px) }
 figure { margin: 0; min-width: 0 }
-.frame { position: relative; width: 90px; height: 90px; border-radius: 9px;
+.frame { position: relative; max-width: 90px; aspect-ratio: 1; border-radius: 9px;
   border: 4px solid transparent }
-.frame img, .missing { display: block; width: 82px; height: 82px; border-radius: 5px;
+.frame img, .missing { display: block; width: 100%; height: 100%; border-radius: 5px;
   object-fit: cover }
-.missing { background: var(--panel); color: var(--faint); font-size: 12px; line-height: 90px;
-  text-align: center }
+.missing { display: grid; place-items: center; background: var(--panel); color: var(--faint);
+  font-size: 12px; text-align: center }
 .query .frame { border-color: var(--ink) }
 .right .frame { border: 4px solid var(--right) }
 .wrong .frame { border: 4px dashed var(--wrong) }
@@ -248,6 +249,7 @@ pre { margin: 4px 0 0; padding: 10px 14px; background: var(--panel); border-radi
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace }
 footer { margin-top: 48px; padding-top: 14px; border-top: 1px solid var(--rule);
   color: var(--faint); font-size: 13px }
+@media (min-width: 900px) { .answers { grid-template-columns: repeat(10, minmax(0, 90px)) } }
 @media (max-width: 640px) { main { padding: 24px 16px 40px } .row { flex-direction: column }
   .tables { columns: 1 } .plots { grid-template-columns: 1fr } }
 @media print { main { max-width: none; padding: 0 } body { font-size: 12px }
