@@ -17,9 +17,11 @@ STARTS_WITHIN = 30.0
 
 
 @contextmanager
-def live(settings: Settings) -> Iterator[str]:
-    """``host:port`` of a running service."""
+def live(settings: Settings, *, send_buffer: int | None = None) -> Iterator[str]:
+    """``host:port`` of a running service; the system may hold so many bytes of its answers."""
     with socket.socket() as listening:
+        if send_buffer is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listening.bind(("127.0.0.1", 0))
         listening.listen(512)
         server = uvicorn.Server(configured(settings))

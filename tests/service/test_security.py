@@ -526,26 +526,66 @@ def test_slow_bodies_are_given_up(made: Path, monkeypatch: pytest.MonkeyPatch) -
         assert _healthy(address)
 
 
+def _asking(stack: ExitStack, address: str, head: str, times: int) -> socket.socket:
+    """A connection that asks for all tiles, again and again, and takes nothing."""
+    host, port = address.split(":")
+    connection = stack.enter_context(socket.socket())
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((host, int(port)))
+    connection.settimeout(0.2)
+    asking = f"GET /api/v1/items?limit=80 HTTP/1.1\r\nHost: {address}\r\n{head}\r\n".encode()
+    with contextlib.suppress(TimeoutError):
+        for _ in range(times):
+            connection.sendall(asking)
+    return connection
+
+
+def _taken(connection: socket.socket) -> int:
+    """Bytes that still come before the connection ends; fails if it does not end."""
+    connection.settimeout(10)
+    taken = 0
+    with contextlib.suppress(ConnectionError):
+        while data := connection.recv(65536):
+            taken += len(data)
+    return taken
+
+
 def test_answers_that_nobody_takes_are_given_up(
-    made: Path, monkeypatch: pytest.MonkeyPatch
+    made: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_STALL", 0.5)
-    with live(Settings(archive=made, max_requests=4)) as address, ExitStack() as stack:
-        host, port = address.split(":")
-        for _ in range(4):
-            connection = stack.enter_context(socket.socket())
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            connection.connect((host, int(port)))
-            # Many requests on one connection: their answers fill every buffer on the way.
-            asking = f"GET /api/v1/items?limit=80 HTTP/1.1\r\nHost: {address}\r\n\r\n".encode()
-            connection.settimeout(0.2)
-            with contextlib.suppress(TimeoutError):
-                for _ in range(400):
-                    connection.sendall(asking)
+    monkeypatch.setattr(Connection, "stall_seconds", 0.5)
+    settings = Settings(archive=made, max_requests=4)
+    with live(settings, send_buffer=4096) as address, ExitStack() as stack:
+        # Their answers fill every buffer on the way.
+        still = [_asking(stack, address, "", 40) for _ in range(4)]
         deadline = time.monotonic() + 30
         while not _healthy(address):
-            assert time.monotonic() < deadline, "the readers that stand still hold all places"
+            assert time.monotonic() < deadline, "readers that stand still hold all places"
             time.sleep(0.1)
+        time.sleep(1.5)
+        assert all(_taken(connection) < len(_answer(address)) for connection in still)
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("head", ["", "Connection: close\r\n"])
+def test_a_connection_that_is_closed_does_not_wait_for_its_reader(
+    made: Path, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(Connection, "stall_seconds", 0.5)
+    monkeypatch.setattr("terrahash.service.server.KEEP_ALIVE_SECONDS", 0.5)
+    with live(Settings(archive=made), send_buffer=4096) as address, ExitStack() as stack:
+        # What is left fits into the service's own buffer, so that nothing there is held up.
+        connection = _asking(stack, address, head, 1)
+        time.sleep(2.5)
+        assert _taken(connection) < len(_answer(address))
+
+
+def _answer(address: str) -> bytes:
+    client = http.client.HTTPConnection(address, timeout=10)
+    client.request("GET", "/api/v1/items?limit=80")
+    body = client.getresponse().read()
+    client.close()
+    return body
 
 
 def test_too_many_requests_are_told_to_come_back(made: Path) -> None:

@@ -16,8 +16,6 @@ MAX_SILENCE = 10.0
 # A body may take this long, and a second more for each of so many bytes that it has.
 BODY_SECONDS = 15.0
 SLOWEST_BYTES_PER_SECOND = 32 * 1024
-# A reader that takes nothing of its answer for this long has gone.
-MAX_STALL = 30.0
 # Always answered, however busy: who watches the service must see that it lives.
 _ALWAYS = ("/healthz", "/readyz", "/metrics")
 
@@ -62,7 +60,7 @@ class Limits:
         self.under_way += 1
         try:
             body = _Body(receive, self._max_body, self._max_silence)
-            await self._app(scope, body, _unstalled(send))
+            await self._app(scope, body, send)
         finally:
             self.under_way -= 1
 
@@ -128,11 +126,3 @@ def _too_long(most: int) -> Problem:
         "send a smaller picture, or raise --max-upload-mb",
         {"Connection": "close"},
     )
-
-
-def _unstalled(send: Send) -> Send:
-    async def sending(message: Message) -> None:
-        async with asyncio.timeout(MAX_STALL):
-            await send(message)
-
-    return sending

@@ -103,7 +103,7 @@ def _work(work: Callable[[], None], alive: int) -> NoReturn:
     try:
         # Ctrl-C at the terminal is the parent's to pass on, once.
         os.setpgid(0, 0)
-        # The server ends its work upon it, then passes it on to this: the log is still to be closed.
+        # The server ends its work upon it, then passes it on to this: the log is closed after.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()
