@@ -10,9 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
+from terrahash.cli.loading import load
 from terrahash.cli.output import check_file, console
-from terrahash.datasets import KNOWN, KnownDataset, load_dataset, split_from_text
-from terrahash.datasets.registry import BUILT_IN, SCENE_SETS, SCENES, find
+from terrahash.datasets import KNOWN, KnownDataset, split_from_text
+from terrahash.datasets.registry import (
+    BUILT_IN,
+    SCENE_SETS,
+    SCENES,
+    SCENES_MS,
+    built_in_folder,
+    find,
+)
 from terrahash.errors import InputError
 
 app = typer.Typer(
@@ -64,7 +72,7 @@ def fetch(
 ) -> None:
     """Download a known data set from its publisher, resuming where it broke off."""
     if name in BUILT_IN:
-        _tell(as_json, name, load_dataset(name).root)
+        _tell(as_json, name, load(name).root)
         return
     known = _known(name)
     if find(known, None if to is None else [to]) is None:
@@ -95,7 +103,7 @@ def prepare(
 @app.command()
 def info(data: Data, as_json: Json = False) -> None:
     """Describe a data set: its images, classes and terms."""
-    dataset = load_dataset(data)
+    dataset = load(data)
     known = KNOWN.get(dataset.name)
     sizes = [] if dataset.labels is None else dataset.targets.sum(axis=0).tolist()
     described: dict[str, Any] = {
@@ -137,7 +145,7 @@ def split(
 ) -> None:
     """Divide a data set and write the split to a file that train and evaluate take."""
     check_file(out)
-    made = split_from_text(how, load_dataset(data), seed=seed, validation=validation)
+    made = split_from_text(how, load(data), seed=seed, validation=validation)
     made.save(out)
     counts = Counter(made.roles)
     if as_json:
@@ -159,7 +167,7 @@ def sheet(
     from terrahash.datasets.sheet import contact_sheet
 
     check_file(out)
-    contact_sheet(load_dataset(data), out, columns=columns, seed=seed)
+    contact_sheet(load(data), out, columns=columns, seed=seed)
     typer.echo(str(out))
 
 
@@ -190,10 +198,10 @@ def _row(known: KnownDataset) -> dict[str, Any]:
 
 def _scenes_rows() -> list[dict[str, Any]]:
     from terrahash.datasets import scenes_ms
-    from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS, scenes_folder
+    from terrahash.datasets.scenes import SCENE_CLASSES, SCENE_CONTENTS
     from terrahash.datasets.scenes.generate import DEFAULT_PER_CLASS, DEFAULT_SIZE
 
-    folder = scenes_folder()
+    folder = built_in_folder(SCENES)
     tiles = {
         "name": SCENES,
         "title": "built-in synthetic land-use tiles",
@@ -207,9 +215,9 @@ def _scenes_rows() -> list[dict[str, Any]]:
         "citation": "",
     }
     sets = {"name": SCENE_SETS, "classes": len(SCENE_CONTENTS)}
-    folder = scenes_ms.scenes_ms_folder()
+    folder = built_in_folder(SCENES_MS)
     bands = {
-        "name": scenes_ms.NAME,
+        "name": SCENES_MS,
         "title": "built-in synthetic tiles of four bands",
         "classes": len(scenes_ms.SCENES_MS_CLASSES),
         "images": len(scenes_ms.SCENES_MS_CLASSES) * scenes_ms.DEFAULT_PER_CLASS,

@@ -56,7 +56,9 @@ def demo(
     from terrahash.archive import open_archive
     from terrahash.archive.indexing import index_images
     from terrahash.cli.evaluate import PAGE, write
-    from terrahash.datasets import load_dataset, make_split
+    from terrahash.cli.loading import load
+    from terrahash.cli.output import check_folder, console
+    from terrahash.datasets import make_split
     from terrahash.evaluation import evaluate
     from terrahash.learning import train
     from terrahash.learning.backbones import DEFAULT_BACKBONE, find_weights
@@ -64,6 +66,7 @@ def demo(
 
     started = time.perf_counter()
     model, archive, grid = out / "encoder", out / "tiles.terrahash", out / "search.png"
+    check_folder(out)
     if out.exists() and any(out.iterdir()) and not model.exists():
         raise InputError(f"{out} is not empty", "choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +78,7 @@ def demo(
     )
     with Terminal() as terminal:
         terminal.note(f"1 data: {data}")
-        dataset = load_dataset(data)
+        dataset = load(data)
         split = make_split(dataset, seed=seed)
         terminal.note(f"  {len(dataset)} images, {len(dataset.class_names)} classes, 60 % to train")
         start = "pretrained weights" if chosen["mode"] == "frozen" else "no pretrained weights"
@@ -123,9 +126,7 @@ def demo(
             ("evaluate", f"terrahash evaluate {words[0]} --model {words[1]} --k {K}"),
         ],
     )
-    from rich.console import Console
-
-    Console().print(report)
+    console().print(report)
     typer.echo(f"{time.perf_counter() - started:.0f} s in all")
     typer.echo(f"report: {(out / PAGE).absolute().as_uri()}")
 

@@ -77,8 +77,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure an encoder on the test images: mAP and more, exact under ties."""
+    from terrahash.cli.loading import load
     from terrahash.cli.output import check_folder, console
-    from terrahash.datasets import load_dataset
     from terrahash.encoder import Encoder
     from terrahash.encoder.learned import learned_database
     from terrahash.evaluation.evaluator import evaluate as run
@@ -86,7 +86,7 @@ def evaluate(
     if out is not None:
         check_folder(out)
     encoder = Encoder.load(model)
-    dataset = load_dataset(data)
+    dataset = load(data)
     chosen = choose_split(encoder.card, dataset, split, seed, model / SPLIT)
     with Terminal() as terminal:
         report = run(

@@ -25,8 +25,8 @@ def quantize(
     Ranges are taken from images that the encoder was fitted to; its card compares both on the
     validation images. 'terrahash evaluate' measures it on the test images, as any encoder.
     """
+    from terrahash.cli.loading import load
     from terrahash.cli.output import check_folder
-    from terrahash.datasets import load_dataset
     from terrahash.encoder import Encoder
     from terrahash.encoder.encoder import check_place
     from terrahash.learning.quantizing import quantize as make
@@ -34,7 +34,7 @@ def quantize(
     check_folder(out)
     check_place(out)
     encoder = Encoder.load(model)
-    dataset = load_dataset(data)
+    dataset = load(data)
     split = choose_split(encoder.card, dataset, None, None, model / SPLIT)
     quantized = make(encoder, dataset, split)
     quantized.save(out)

@@ -51,15 +51,16 @@ def train(
     The encoder keeps its split, so that evaluation uses the same one. Interrupted training goes on
     when the same command is run again.
     """
+    from terrahash.cli.loading import load
     from terrahash.cli.output import check_folder
-    from terrahash.datasets import load_dataset, split_from_text
+    from terrahash.datasets import split_from_text
     from terrahash.encoder.encoder import check_place
     from terrahash.learning.compat import import_timm
     from terrahash.progress import Terminal
 
     check_folder(out)
     check_place(out)
-    dataset = load_dataset(data)
+    dataset = load(data)
     chosen = split_from_text(split, dataset, seed=seed)
     import_timm()
     from terrahash.learning import train as train_encoder

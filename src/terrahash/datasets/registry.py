@@ -59,6 +59,17 @@ def _holds_classes(place: Path, known: KnownDataset) -> bool:
     return any((place / name).is_dir() for name in known.classes)
 
 
+def built_in_folder(name: str) -> Path:
+    """Where a built-in data set is kept once it is made."""
+    if name == SCENES_MS:
+        from terrahash.datasets.scenes_ms import scenes_ms_folder
+
+        return scenes_ms_folder()
+    from terrahash.datasets.scenes import scenes_folder
+
+    return scenes_folder()
+
+
 def load_dataset(name_or_folder: str | Path) -> Dataset:
     """A data set by its known name, ``"scenes"``, or from a folder (:func:`load_folder`).
 
