@@ -7,18 +7,20 @@ import onnx
 from onnx import TensorProto, helper
 
 from terrahash.encoder import Encoder
+from terrahash.imagery.bands import Bands
+from terrahash.imagery.preprocessing import Preprocessing
 
 SIZE = 32
 HASH_BITS = 11
 CLASSES = ("field", "harbour", "river")
 
 
-def tiny_model(seed: int = 0) -> bytes:
+def tiny_model(seed: int = 0, channels: int = 3) -> bytes:
     """An ONNX network: mean colour of each image through one linear layer for each output."""
     rng = np.random.default_rng(seed)
     weights = {
-        "to_bits": rng.normal(size=(3, HASH_BITS)).astype(np.float32),
-        "to_classes": rng.normal(size=(3, len(CLASSES))).astype(np.float32),
+        "to_bits": rng.normal(size=(channels, HASH_BITS)).astype(np.float32),
+        "to_classes": rng.normal(size=(channels, len(CLASSES))).astype(np.float32),
     }
     axes = helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3])
     nodes = [
@@ -29,7 +31,7 @@ def tiny_model(seed: int = 0) -> bytes:
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", channels, SIZE, SIZE])],
         [
             helper.make_tensor_value_info("activations", TensorProto.FLOAT, ["n", HASH_BITS]),
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", len(CLASSES)]),
@@ -54,7 +56,12 @@ def tiny_card() -> dict[str, object]:
     }
 
 
-def tiny_encoder(seed: int = 0) -> Encoder:
-    """An encoder with all parts."""
+def tiny_encoder(seed: int = 0, bands: Bands | None = None) -> Encoder:
+    """An encoder with all parts, of RGB or of other bands."""
     files = {"weights.safetensors": b"weights", "README.md": b"# card"}
-    return Encoder.create(tiny_card(), tiny_model(seed), files)
+    card = tiny_card()
+    channels = 3 if bands is None else len(bands)
+    if bands is not None:
+        prepared = Preprocessing(SIZE, (127.5,) * channels, (127.5,) * channels, bands)
+        card["preprocessing"] = prepared.to_json()
+    return Encoder.create(card, tiny_model(seed, channels), files)

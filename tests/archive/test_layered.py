@@ -17,9 +17,11 @@ pytest.importorskip("pystac")
 from terrahash.archive import Archive, open_archive  # noqa: E402
 from terrahash.archive import indexing as indexing_module  # noqa: E402
 from terrahash.archive.indexing import index_images  # noqa: E402
+from terrahash.archive.pixels import tile_image  # noqa: E402
 from terrahash.cli.main import app  # noqa: E402
-from terrahash.errors import ImageError  # noqa: E402
+from terrahash.errors import ImageError, InputError  # noqa: E402
 from terrahash.imagery import Length, Tiling  # noqa: E402
+from terrahash.imagery.bands import Bands  # noqa: E402
 from terrahash.imagery.scaling import Scaling  # noqa: E402
 from terrahash.imagery.veils import Mask  # noqa: E402
 from tests.imagery.conftest import pixels_of, write_scene  # noqa: E402
@@ -209,6 +211,51 @@ def test_files_that_do_not_fit_are_skipped(archive: Archive, sentinel: Path) -> 
     report = index_images(archive, [sentinel], tiling=TILING)
     assert report.added == 0
     assert "does not lie as" in report.skipped[0][1]
+
+
+def test_what_people_see_of_other_bands(tmp_path: Path) -> None:
+    """Files without names: by the encoder's names, or as the user says."""
+    bands = Bands(("B02", "B03", "B04", "B08"), "uint16", ((0, 5000),) * 4, (1, 2, 3, 4), 4)
+    write_scene(tmp_path / "a.tif", pixels_of(4, 128, 128))
+    write_scene(tmp_path / "b.tif", pixels_of(4, 64, 64))
+    for name, seen in (("named", ()), ("chosen", ("4",)), ("three", ("4", "3", "2"))):
+        with open_archive(tmp_path / name, tiny_encoder(bands=bands)) as archive:
+            index_images(
+                archive, [tmp_path / "a.tif", tmp_path / "b.tif"], thumbnails=64,
+                tiling=Tiling(Length(64), seen=seen),
+            )  # fmt: skip
+            first, *_, last = archive.records(archive.ids())
+            text = ",".join(seen) or "3,2,1"
+            assert first.columns["seen"] == last.columns["seen"] == text
+            for record in (first, last):
+                expected = pixels_of(4, 64, 64)[[int(one) - 1 for one in text.split(",")]]
+                expected = np.rint(np.minimum(expected, 5000) * (255 / 5000))
+                if len(expected) == 1:
+                    expected = expected.repeat(3, 0)
+                shown = tile_image(record, 64, kept=False)
+                np.testing.assert_array_equal(shown.transpose(2, 0, 1), expected)
+                kept = tile_image(record, 64).astype(float)
+                assert np.abs(kept.mean((0, 1)) - shown.mean((0, 1))).max() < 8
+    with open_archive(tmp_path / "wrong", tiny_encoder(bands=bands)) as archive:
+        report = index_images(
+            archive, [tmp_path / "a.tif", tmp_path / "b.tif"],
+            tiling=Tiling(Length(64), seen=("1", "2")),
+        )  # fmt: skip
+        assert len(report.skipped) == 2
+        assert "one or three" in report.skipped[0][1]
+
+
+def test_guessed_colours_are_told(archive: Archive, tmp_path: Path) -> None:
+    write_scene(tmp_path / "many.tif", pixels_of(5, 128, 64))
+    write_scene(tmp_path / "three.tif", pixels_of(3, 64, 64))
+    write_scene(tmp_path / "named.tif", pixels_of(4, 64, 64), names=("B02", "B03", "B04", "B08"))
+    files = [tmp_path / name for name in ("many.tif", "three.tif", "named.tif")]
+    report = index_images(archive, files, tiling=TILING)
+    assert report.guessed == [str(files[0])]
+    chosen = Tiling(Length(64), bands=("3", "2", "1"), scaling=TILING.scaling)
+    assert index_images(archive, files, tiling=chosen).guessed == []
+    with pytest.raises(InputError, match="takes RGB"):
+        index_images(archive, files, tiling=Tiling(seen=("1",)))
 
 
 def test_command(tmp_path: Path, sentinel: Path) -> None:

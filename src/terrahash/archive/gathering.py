@@ -70,6 +70,10 @@ class Gatherer:
         self._tiling = tiling
         self._bands = archive.encoder.preprocessing.bands
         check_choice(tiling.bands, self._bands)
+        if tiling.seen and self._bands is None:
+            raise InputError(
+                "the encoder takes RGB, which is what people see", "choose bands with --bands"
+            )
         self._asked = tiling if cut_all else None
         self._folder_labels = folder_labels
         self._max_cloud_cover = max_cloud_cover
@@ -242,6 +246,8 @@ class Gatherer:
                 windows = windows[~np.array(present)]
             else:
                 rendering = Rendering.of(scene, tiling.bands, tiling.scaling, self._bands, veil)
+            if self._bands is not None:
+                rendering.seen(tiling.seen, self._bands)
             cut = CutScene(rendering, tiling, grid)
             self.present[source.name] = stored
             self.total += len(windows)

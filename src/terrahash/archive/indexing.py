@@ -20,6 +20,7 @@ from terrahash.archive.stored import (
     HIDDEN,
     SCALING,
     SCENE_TILES,
+    SEEN,
     stored_source,
 )
 from terrahash.archive.thumbnails import COLUMN, Keeper, encode
@@ -55,6 +56,8 @@ class IndexReport:
         blank: windows and tiles left out because too few of their pixels are valid.
         hidden: likewise because a mask hides too much of them.
         cloudy: STAC items passed over for their cloud cover.
+        guessed: sources of more than three bands that do not say which are red, green and blue, of
+            which the first three were taken.
         skipped: ``(source, reason)`` of what could not be read.
         seconds: wall time.
         spent: seconds by stage, added up over threads: ``reading`` blocks of scenes, ``decoding``
@@ -68,6 +71,7 @@ class IndexReport:
     blank: int = 0
     hidden: int = 0
     cloudy: int = 0
+    guessed: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class IndexReport:
             "blank": self.blank,
             "hidden": self.hidden,
             "cloudy": self.cloudy,
+            "guessed": self.guessed,
             "skipped": [{"source": path, "reason": reason} for path, reason in self.skipped],
             "seconds": round(self.seconds, 3),
             "tiles_per_second": round(encoded / self.seconds, 1) if self.seconds else None,
@@ -209,7 +214,8 @@ class _Run:
     def _load(self, tile: Tile) -> NDArray[np.uint8]:
         image = tile.load()
         if self._keeper is not None:
-            tile.thumbnail = encode(shown_channels(image, tile.shown), self._keeper.side)
+            shown = shown_channels(image, tile.shown, tile.seen)
+            tile.thumbnail = encode(shown, self._keeper.side)
         return image
 
     def _tell(self, done: int, speed: float) -> None:
@@ -225,6 +231,7 @@ class _Run:
 
     def _take(self, tile: Tile, outcome: Encoded | ImageError) -> None:
         if isinstance(outcome, Encoded):
+            self._note_guess(tile)
             self._batch.append((tile, outcome))
         elif isinstance(outcome, BlankError):
             self._report.blank += 1
@@ -267,6 +274,13 @@ class _Run:
         outdated = stored_source(self._archive, source.name, source.state, cut).outdated
         if outdated:
             self._report.removed += self._archive.delete(ids=outdated)
+
+    def _note_guess(self, tile: Tile) -> None:
+        if tile.shown is None or tile.tiling.bands or tile.bands is not None:
+            return
+        guessed = self._report.guessed
+        if tile.shown.scene.guessed and tile.source.name not in guessed[-1:]:
+            guessed.append(tile.source.name)
 
     def _note_change(self, source: Source) -> None:
         if source.name not in self._gatherer.abandoned:
@@ -313,6 +327,8 @@ class _Run:
             SCALING: [tile.shown.limits_text if tile.shown else None for tile in tiles],
             CUT: [str(tile.tiling) if tile.cut else None for tile in tiles],
         }
+        if self._archive.encoder.preprocessing.bands is not None:
+            columns[SEEN] = [_seen(tile) for tile in tiles]
         if any(tile.hidden is not None for tile in tiles):
             columns[HIDDEN] = [tile.hidden for tile in tiles]
         elif HIDDEN in self._archive.snapshot().kinds():
@@ -341,6 +357,12 @@ class _Run:
             columns=columns,
             on_conflict="update",
         )
+
+
+def _seen(tile: Tile) -> str | None:
+    """The bands in which people see a tile, as they are recorded."""
+    rendering = tile.shown
+    return None if rendering is None else ",".join(map(rendering.scene.band_text, tile.seen))
 
 
 def _taken(tile: Tile) -> str | None:

@@ -212,6 +212,8 @@ class Tile:
             max_pixels=max_pixels,
         )
         self.rendering, self.hidden = read.rendering, read.hidden
+        # What cannot be shown as asked for is refused before it is encoded.
+        _ = self.seen
         check_hidden(read.hidden, read.rendering, self.source.name)
         if read.valid < self.tiling.min_valid or read.valid == 0:
             raise BlankError(f"{self.source.name}: {read.valid:.0%} of its pixels are valid", "")
@@ -226,6 +228,17 @@ class Tile:
     def shown(self) -> Rendering | None:
         """How its pixels became an image; None for a picture."""
         return self.cut.rendering if self.cut is not None else self.rendering
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """Numbers of the bands in which people see it; empty for RGB.
+
+        Raises:
+            ImageError: if bands are wanted that the encoder does not take.
+        """
+        if self.bands is None or self.shown is None:
+            return ()
+        return self.shown.seen(self.tiling.seen, self.bands)
 
     @property
     def whole(self) -> tuple[int, int, int, int] | None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from terrahash.archive.inputs import has_changed
 from terrahash.archive.pixels import has_thumbnail, tile_image
-from terrahash.archive.stored import BANDS, CUT, SCALING
+from terrahash.archive.stored import BANDS, CUT, SCALING, SEEN
 from terrahash.archive.thumbnails import COLUMN, DEFAULT_SIDE, Keeper, encode, kept
 from terrahash.errors import ImageError, MissingExtraError, TerrahashError
 from terrahash.machine import available_cores
@@ -189,7 +189,7 @@ class _Makers:
             _check_state(first)
             scene = Scene.open(str(first.source))
             bands, limits = (first.columns.get(name) for name in (BANDS, SCALING))
-            rendering = Rendering.recorded(scene, bands, limits).visible()
+            rendering = Rendering.recorded(scene, bands, limits).visible(first.columns.get(SEEN))
             windows = np.array([record.window for record in records], np.int64)
             if (windows[:, :2] + windows[:, 2:] > (scene.width, scene.height)).any():
                 raise ImageError(f"{first.source}: is smaller now", "index it again")
@@ -213,7 +213,7 @@ def _together(record: Record) -> tuple[Any, ...]:
     """What tiles share that are read together."""
     if record.window is None:
         return (None,)
-    shown = (record.columns.get(name) for name in (BANDS, SCALING, CUT))
+    shown = (record.columns.get(name) for name in (BANDS, SCALING, CUT, SEEN))
     return record.source, record.window[2:], record.mtime, *shown
 
 

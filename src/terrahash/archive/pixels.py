@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from terrahash.archive.stored import BANDS, SCALING
+from terrahash.archive.stored import BANDS, SCALING, SEEN
 from terrahash.archive.thumbnails import COLUMN
 from terrahash.archive.thumbnails import kept as kept_thumbnail
 from terrahash.errors import ImageError
@@ -54,13 +55,21 @@ def has_thumbnail(record: Record) -> bool:
     return record.archive is not None and isinstance(record.columns.get(COLUMN), int)
 
 
-def shown_channels(image: NDArray[np.uint8], rendering: Rendering | None) -> NDArray[np.uint8]:
-    """``(H, W, 3) uint8`` for people of an image ``(H, W, C)`` as the encoder sees it."""
+def shown_channels(
+    image: NDArray[np.uint8], rendering: Rendering | None, seen: Sequence[int] = ()
+) -> NDArray[np.uint8]:
+    """``(H, W, 3) uint8`` for people of an image ``(H, W, C)`` as the encoder sees it.
+
+    Args:
+        image: the image.
+        rendering: how it was made.
+        seen: numbers of the bands to show, see :meth:`Rendering.seen`.
+    """
     if image.shape[2] == 3:
         return image
     places = [0]
     if rendering is not None and len(rendering.bands) == image.shape[2]:
-        places = [rendering.bands.index(band) for band in rendering.visible().bands]
+        places = [rendering.bands.index(band) for band in seen or rendering.visible().bands]
     return image[..., places if len(places) == 3 else places * 3]
 
 
@@ -84,8 +93,7 @@ def _source_image(record: Record, pixels: int, remote: bool) -> NDArray[np.uint8
 
     if record.source is None:
         raise ImageError(f"tile {record.id} has no source", "its pixels were never known")
-    bands, limits = (record.columns.get(name) for name in (BANDS, SCALING))
-    bands = bands if isinstance(bands, str) else None
+    bands, limits, seen = (_text(record, name) for name in (BANDS, SCALING, SEEN))
     for source in sources_of(record.source, bands):
         if is_remote(source) and not remote:
             raise ImageError(f"{source}: is an address", "allow remote sources")
@@ -93,6 +101,12 @@ def _source_image(record: Record, pixels: int, remote: bool) -> NDArray[np.uint8
         record.source,
         record.window,
         bands=bands,
-        limits=limits if isinstance(limits, str) else None,
+        limits=limits,
+        seen=seen,
         pixels=pixels,
     )
+
+
+def _text(record: Record, name: str) -> str | None:
+    value = record.columns.get(name)
+    return value if isinstance(value, str) else None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from terrahash.archive.schema import BUILT_IN, ID
-from terrahash.archive.stored import BANDS, CUT, HIDDEN, SCALING, SCENE_TILES
+from terrahash.archive.stored import BANDS, CUT, HIDDEN, SCALING, SCENE_TILES, SEEN
 from terrahash.imagery.scene import parse_time
 
 ITEM, COLLECTION = "item", "collection"
@@ -16,7 +16,8 @@ ITEM, COLLECTION = "item", "collection"
 MAX_PROPERTIES = 64
 MAX_TEXT = 1000
 _TAKEN = {
-    *BUILT_IN, ID, "bbox", "window", BANDS, CUT, HIDDEN, SCALING, SCENE_TILES, ITEM, COLLECTION,
+    *BUILT_IN, ID, "bbox", "window", BANDS, CUT, HIDDEN, SCALING, SCENE_TILES, SEEN, ITEM,
+    COLLECTION,
 }  # fmt: skip
 
 

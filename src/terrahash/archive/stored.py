@@ -14,6 +14,8 @@ Window = tuple[int, int, int, int]
 
 # Columns in which indexing records how a scene's tiles were made.
 BANDS, SCALING, CUT = "bands", "scaling", "cut"
+# The bands in which people see a tile, where the encoder takes others than RGB.
+SEEN = "seen"
 # Share of a tile that a mask hides, where indexing was given one.
 HIDDEN = "hidden"
 # Held by one tile of a scene that was indexed to its end: how many tiles it has in all.

@@ -60,6 +60,14 @@ def index(
             help="Bands by number or name, in the encoder's order; default: found by name.",
         ),
     ] = None,
+    seen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="R,G,B",
+            help="Bands in which people see the tiles of an encoder of other bands than RGB; "
+            "default: red, green and blue where they are known, else the first three.",
+        ),
+    ] = None,
     scale: Annotated[
         str,
         typer.Option(
@@ -130,7 +138,7 @@ def index(
     from terrahash.progress import Terminal
 
     hiding = Mask(mask, mask_values, max_hidden) if mask else None
-    tiling = _tiling(tile, stride, gsd, bands, scale, min_valid, hiding)
+    tiling = _tiling(tile, stride, gsd, _split(bands), scale, min_valid, hiding, _split(seen))
     with open_archive(archive, model) as opened, Terminal() as terminal:
         result = index_images(
             opened,
@@ -149,6 +157,12 @@ def index(
             terminal.note(f"skipped {source!r}: {reason}")
         if len(result.skipped) > SHOWN_SKIPPED:
             terminal.note(f"… and {len(result.skipped) - SHOWN_SKIPPED} more; see --report FILE")
+        if result.guessed:
+            terminal.note(
+                f"{len(result.guessed)} sources of more than three bands, such as "
+                f"{result.guessed[0]!r}, do not say which are red, green and blue: the first three "
+                "were taken; choose others with --bands"
+            )
     if report is not None:
         report.write_text(json.dumps(result.to_json()["skipped"], indent=1) + "\n")
     if as_json:
@@ -163,10 +177,11 @@ def _tiling(
     tile: str | None,
     stride: str | None,
     gsd: float | None,
-    bands: str | None,
+    bands: tuple[str, ...],
     scale: str,
     min_valid: float,
     mask: Mask | None,
+    seen: tuple[str, ...],
 ) -> Tiling:
     from terrahash.imagery import Length, Tiling
     from terrahash.imagery.scaling import Scaling
@@ -176,11 +191,16 @@ def _tiling(
         tile=Length.parse(tile) if tile else defaults.tile,
         stride=Length.parse(stride) if stride else None,
         gsd=gsd,
-        bands=tuple(part.strip() for part in bands.split(",")) if bands else (),
+        bands=bands,
         scaling=Scaling.parse(scale),
         min_valid=min_valid,
         mask=mask,
+        seen=seen,
     )
+
+
+def _split(names: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in names.split(",")) if names else ()
 
 
 def _summary(result: IndexReport) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -114,9 +115,47 @@ class Rendering:
         channels = 3 if expected is None else len(expected)
         return cls(scene, chosen, parse_limits(limits), channels, veil)
 
-    def visible(self) -> Rendering:
-        """The same as a picture for people: its red, green and blue where its bands say so, else
-        the first three, or the first one."""
+    def seen(self, wanted: Sequence[str] = (), expected: Bands | None = None) -> tuple[int, ...]:
+        """Numbers of the bands, one or three, in which people see it.
+
+        Args:
+            wanted: by number or name, as a user chose.
+            expected: what the encoder takes; its names count where the scene's own say nothing.
+
+        Raises:
+            ImageError: if one is wanted that the encoder does not take.
+        """
+        if wanted:
+            chosen = self.scene.choose(wanted)
+            if not set(chosen) <= set(self.bands) or len(chosen) not in (1, 3):
+                raise ImageError(
+                    f"{self.scene.source}: bands {', '.join(wanted)} cannot be shown; it must be "
+                    f"one or three of those that the encoder takes ({self.bands_text})",
+                    "choose others with --seen",
+                )
+            return chosen
+        own = self.visible().bands
+        if expected is None or len(self.bands) in (1, 3):
+            return own
+        if all(self.scene.bands[number - 1].name for number in self.bands):
+            return own
+        shows = [common_name(name) for name in expected.names]
+        if not set(COLOURS) <= set(shows):
+            return own
+        return tuple(self.bands[shows.index(colour)] for colour in COLOURS)
+
+    def visible(self, seen: str | None = None) -> Rendering:
+        """The same as a picture for people.
+
+        Args:
+            seen: the bands as they were recorded (column ``seen``). Without it red, green and blue
+                where the scene's bands say so, else the first three, or the first one.
+        """
+        if seen is not None:
+            known = [self.scene.band_text(number) for number in self.bands]
+            if set(seen.split(",")) <= set(known):
+                places = [known.index(text) for text in seen.split(",")]
+                return self._of(places)
         if len(self.bands) in (1, 3):
             return replace(self, channels=3)
         shows = [common_name(self.scene.bands[number - 1].name) for number in self.bands]
@@ -124,6 +163,9 @@ class Rendering:
             places = [shows.index(colour) for colour in COLOURS]
         else:
             places = list(range(3 if len(shows) > 3 else 1))
+        return self._of(places)
+
+    def _of(self, places: Sequence[int]) -> Rendering:
         bands = tuple(self.bands[place] for place in places)
         return Rendering(self.scene, bands, tuple(self.limits[place] for place in places))
 

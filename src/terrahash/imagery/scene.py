@@ -196,6 +196,14 @@ class Scene:
         return tuple(out)
 
     def _natural(self) -> tuple[int, ...]:
+        named = self._named_colours()
+        if named is not None:
+            return named
+        showing = self._showing()
+        return tuple(showing[:3]) if len(showing) >= 3 else (showing[0],)
+
+    def _named_colours(self) -> tuple[int, ...] | None:
+        """Numbers of the bands that the file itself calls red, green and blue."""
         colours = [band.shows for band in self.bands]
         if {"red", "green", "blue"} <= set(colours):
             return tuple(colours.index(colour) + 1 for colour in ("red", "green", "blue"))
@@ -203,8 +211,16 @@ class Scene:
         for triple in _RGB_NAMES:
             if set(triple) <= set(names):
                 return tuple(names.index(name) + 1 for name in triple)
-        showing = [n for n, colour in enumerate(colours, start=1) if colour != "alpha"]
-        return tuple(showing[:3]) if len(showing) >= 3 else (showing[0],)
+        return None
+
+    def _showing(self) -> list[int]:
+        return [n for n, band in enumerate(self.bands, start=1) if band.shows != "alpha"]
+
+    @property
+    def guessed(self) -> bool:
+        """Whether nothing but their order says which of many bands are red, green and blue."""
+        showing = self._showing()
+        return len(showing) > 3 and self._named_colours() is None
 
 
 def _described(source: str, dataset: Any) -> Scene:

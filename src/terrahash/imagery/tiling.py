@@ -68,6 +68,9 @@ class Tiling:
             those that the encoder names, or for the scene's own red, green and blue.
         scaling: from the scene's values to 8 bits.
         min_valid: least share of valid pixels of a tile; others are left out.
+        seen: the bands, one or three of those that the encoder takes, in which people see tiles
+            of an encoder of other bands than RGB; empty for red, green and blue where they are
+            known, else the first three. No part of how a scene is cut.
         mask: what hides the ground; tiles with too much of it are left out.
 
     Raises:
@@ -81,6 +84,7 @@ class Tiling:
     scaling: Scaling = field(default_factory=Scaling)
     min_valid: float = 0.5
     mask: Mask | None = None
+    seen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tile.unit == "px" and not MIN_TILE <= self.tile.value <= MAX_TILE:

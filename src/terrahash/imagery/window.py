@@ -26,6 +26,7 @@ def read_window(
     *,
     bands: str | None = None,
     limits: str | None = None,
+    seen: str | None = None,
     pixels: int = SHOWN,
 ) -> NDArray[np.uint8]:
     """Show a part of a source as it was shown to the encoder, or of many bands the visible ones.
@@ -35,6 +36,7 @@ def read_window(
         window: x, y, width, height in pixels; None for all of it.
         bands: as recorded (column ``bands``); None for a picture that needs no choice.
         limits: as recorded (column ``scaling``).
+        seen: as recorded; None for the bands that :meth:`Rendering.visible` finds.
         pixels: about how many pixels a side are wanted; overviews are used where there are any.
 
     Returns:
@@ -62,7 +64,7 @@ def read_window(
             f"{x} {y} {width} {height} is not in it",
             "index it again: it has changed",
         )
-    rendering = Rendering.recorded(scene, bands, limits).visible()
+    rendering = Rendering.recorded(scene, bands, limits).visible(seen)
     level = level_for(rendering, max(width, height), pixels)
     with opened_scene(rendering.scene, overview=level) as dataset:
         across, down = dataset.width / scene.width, dataset.height / scene.height
