@@ -25,8 +25,9 @@ FLAGS = [
 DESKTOP: ViewportSize = {"width": 1360, "height": 820}
 PHONE: ViewportSize = {"width": 390, "height": 820}
 Scheme = Literal["dark", "light"]
-# Until the map has been drawn, milliseconds.
+# Until the map has been drawn, milliseconds; and for anything else, on a busy machine.
 DRAWN = 4000
+PATIENCE = 120_000
 # Colours of the page itself, which cover flat areas; the rest of 256 is for pictures.
 FLAT = 72
 # Those of small dots and lines: how precise an answer is expected to be.
@@ -69,6 +70,7 @@ def opened(
 ) -> Page:
     """A page whose tiles are there."""
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector(".card")

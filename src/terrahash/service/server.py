@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import resource
 import socket
 import sys
@@ -23,6 +24,12 @@ KEEP_ALIVE_SECONDS = 15
 BACKLOG = 1024
 # A search of 0.1 ms would wait for Python's lock, given up every 5 ms by default, for much longer.
 SWITCH_SECONDS = 0.0005
+_REMEDIES = {
+    errno.EADDRINUSE: "stop what listens there (another terrahash?), or choose another --port, "
+    "0 for any that is free",
+    errno.EACCES: "choose a --port from 1024 on; those below are for the system's services",
+    errno.EADDRNOTAVAIL: "choose a --host that is an address of this machine",
+}
 
 
 def run(
@@ -99,7 +106,7 @@ def _listen(settings: Settings) -> socket.socket:
         listening.close()
         raise InputError(
             f"cannot listen at {settings.host}:{settings.port}: {error.strerror}",
-            "choose another --host or --port",
+            _REMEDIES.get(error.errno or 0, "choose another --host or --port"),
         ) from None
     return listening
 
