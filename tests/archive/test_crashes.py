@@ -293,6 +293,8 @@ def test_creation_cut_short_can_be_repeated(tmp_path: Path) -> None:
 def hammer(folder: Path, seconds: float) -> None:
     """Readers check what they see while a writer adds, deletes, updates and compacts.
 
+    One verifies all the while: files that come and go under it are no damage.
+
     Every row's code is made from its id, and a whole batch lives or dies at once: a reader that
     saw half a change would see a batch that is not whole.
     """
@@ -323,6 +325,12 @@ def hammer(folder: Path, seconds: float) -> None:
                 assert label in (f"batch {(wanted - 1) // batch}", "changed")
                 acknowledge()
 
+    def check_all(acknowledge: Callable[[], None]) -> None:
+        while time.monotonic() < stop:
+            report = verify(folder)
+            assert report.ok, report.problems
+            acknowledge()
+
     def write(acknowledge: Callable[[], None]) -> None:
         rng = np.random.default_rng(0)
         with Archive(folder) as archive:
@@ -345,7 +353,7 @@ def hammer(folder: Path, seconds: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         children = []
-        for work in (write, read, read):
+        for work in (write, read, read, check_all):
             child = os.fork()
             if not child:
                 status = 1
@@ -355,7 +363,7 @@ def hammer(folder: Path, seconds: float) -> None:
                 finally:
                     os._exit(status)
             children.append(child)
-    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
     assert verify(folder).ok
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -29,9 +30,9 @@ from terrahash.errors import ArchiveError, TerrahashError
 
 SEGMENTS = "segments"
 ENCODER = "encoder"
-# An archive that a writer changes while it is verified is looked at again this often at most…
-ATTEMPTS = 5
-# …after a pause in which a commit that is under way ends.
+# What a writer removes while it is being looked at is looked for again, this often at most.
+ATTEMPTS = 20
+# A commit that is under way ends within this time.
 COMMIT_SECONDS = 0.5
 
 
@@ -106,14 +107,7 @@ def verify(path: str | Path) -> Verification:
         report.problems.append(Problem(NAME, error.message))
         return report
     try:
-        # Beside a writer files come and go: then what was found is looked at once more.
-        for _ in range(ATTEMPTS):
-            report = Verification(str(path))
-            state = manifest.state()
-            if _check(manifest, state, report):
-                time.sleep(COMMIT_SECONDS)
-            if report.ok or manifest.version() == state.version:
-                break
+        _check(manifest, report)
     except ArchiveError as error:
         report.problems.append(Problem(NAME, error.message))
     finally:
@@ -121,24 +115,25 @@ def verify(path: str | Path) -> Verification:
     return report
 
 
-def _check(manifest: Manifest, state: State, report: Verification) -> bool:
-    """Fill a report; gives whether a part of it may be a commit that is under way."""
+def _check(manifest: Manifest, report: Verification) -> None:
+    """Fill a report of an archive that a writer may be changing meanwhile."""
     path, meta = Path(report.path), manifest.meta
     folder = path / SEGMENTS
     report.problems += [Problem(NAME, text) for text in manifest.integrity()]
+    state, segments = _opened(manifest, folder)
     report.problems += check_manifest(state, meta)
-    report.problems += [Problem("cells", text) for text in celling.problems(path, state.cells)]
-    segments = []
-    for footer in state.segments.values():
+    report.problems += _check_cells(manifest, path)
+    hurt = False
+    for seq, footer in state.segments.items():
         problems = list(check_segment(folder, footer))
-        report.problems += problems
-        if not problems:
-            segments.append(Segment.open(folder, footer))
+        if problems and not _is_gone(manifest, folder, seq):
+            report.problems += problems
+            hurt = True
     report.segments = len(state.segments)
     report.rows = sum(footer.rows for footer in state.segments.values())
-    if len(segments) == len(state.segments):
+    if not hurt and len(segments) == len(state.segments):
         report.problems += _check_whole(state, segments, meta, report)
-    lacking = recovering.unnamed(folder, state, recovering.following(folder, state))
+    lacking = _lacking(manifest, folder)
     for seq, footer in lacking.items():
         report.problems.append(
             Problem(
@@ -148,12 +143,50 @@ def _check(manifest: Manifest, state: State, report: Verification) -> bool:
                 "names it",
             )
         )
-    named = {segment_path(folder, seq) for seq in (*state.segments, *lacking)}
-    report.orphans = sorted(
-        p.name for p in folder.glob("*" + SUFFIX) if p not in named and not is_spare(p)
-    )
+    unnamed = {p for p in folder.glob("*" + SUFFIX) if not is_spare(p)} - {
+        segment_path(folder, seq) for seq in (*manifest.state().segments, *lacking)
+    }
+    report.orphans = sorted(p.name for p in unnamed if p.exists())
     report.problems += _check_encoder(path, meta.get("encoder_fingerprint", ""))
-    return bool(lacking)
+
+
+def _opened(manifest: Manifest, folder: Path) -> tuple[State, list[Segment]]:
+    """A state and its segments that can be opened, which stay readable whatever a writer does."""
+    for _ in range(ATTEMPTS):
+        state = manifest.state()
+        segments = []
+        for footer in state.segments.values():
+            with contextlib.suppress(ArchiveError, OSError):
+                segments.append(Segment.open(folder, footer))
+        if len(segments) == len(state.segments) or manifest.version() == state.version:
+            break
+    return state, segments
+
+
+def _is_gone(manifest: Manifest, folder: Path, seq: int) -> bool:
+    """Whether a writer has replaced a segment meanwhile."""
+    return not segment_path(folder, seq).exists() and seq not in manifest.state().segments
+
+
+def _check_cells(manifest: Manifest, path: Path) -> list[Problem]:
+    found: list[str] = []
+    for _ in range(ATTEMPTS):
+        state = manifest.state()
+        found = celling.problems(path, state.cells)
+        if not found or manifest.version() == state.version:
+            break
+    return [Problem("cells", text) for text in found]
+
+
+def _lacking(manifest: Manifest, folder: Path) -> dict[int, Footer]:
+    """Finished changes that are not named, but for one that is just being committed."""
+    state = manifest.state()
+    found = recovering.unnamed(folder, state, recovering.following(folder, state))
+    if not found:
+        return {}
+    time.sleep(COMMIT_SECONDS)
+    next_seq = manifest.state().next_seq
+    return {seq: footer for seq, footer in found.items() if seq >= next_seq}
 
 
 def check_manifest(state: State, meta: Mapping[str, str]) -> Iterator[Problem]:
@@ -180,9 +213,13 @@ def check_segment(folder: Path, footer: Footer) -> Iterator[Problem]:
     """Whether a segment's file is there, whole and as it was written."""
     path = segment_path(folder, footer.seq)
     name = f"{SEGMENTS}/{path.name}"
-    if not path.is_file():
+    try:
+        yield from _check_file(path, name, footer)
+    except FileNotFoundError:
         yield Problem(name, f"is missing, with {footer.rows} rows")
-        return
+
+
+def _check_file(path: Path, name: str, footer: Footer) -> Iterator[Problem]:
     if path.stat().st_size < footer.data_end:
         yield Problem(name, f"is torn: {path.stat().st_size} of {footer.size} bytes")
     own = True
@@ -198,7 +235,7 @@ def check_segment(folder: Path, footer: Footer) -> Iterator[Problem]:
     for array, size in hurt.items():
         yield Problem(name, f"{size} bytes of '{array}' do not match their checksum")
     if own and not hurt and footer.rows and path.stat().st_size >= footer.data_end:
-        segment = Segment.open(folder, footer)
+        segment = Segment.open(path.parent, footer)
         if not sound_ids(segment.ids, footer):
             yield Problem(name, "its ids do not ascend or are not as many as its rows")
         if len(segment.codes) != footer.rows:
