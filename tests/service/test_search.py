@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,19 @@ def test_a_raster_that_is_damaged_or_too_large_is_refused(
         response = bounded.post("/api/v1/search/image", files={"image": data})
     assert response.status_code == 422
     assert "48 × 48" in response.json()["detail"]
+
+
+def test_no_room_for_a_raster_is_told(
+    client: TestClient, raster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", full)
+    data = raster.read_bytes()
+    response = client.post("/api/v1/search/image", files={"image": data})
+    assert response.status_code == 507
+    assert "TMPDIR" in response.json()["remedy"]
 
 
 def test_pages_go_through_ties(client: TestClient) -> None:
