@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -177,6 +178,23 @@ def test_a_demo_that_is_interrupted_is_made_again(
     assert demo.is_made()
 
 
+def test_the_end_of_the_service_is_the_end_of_making_its_demo(
+    monkeypatch: pytest.MonkeyPatch, making: type[Making]
+) -> None:
+    ended: list[bool] = []
+
+    def told(self: Making) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError
+
+    monkeypatch.setattr(making, "wait", told)
+    monkeypatch.setattr(making, "terminate", lambda self: ended.append(True), raising=False)
+    before = signal.getsignal(signal.SIGTERM)
+    assert started(monkeypatch, "--demo", "--port", 0) == 143
+    assert ended
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_an_address_that_is_taken_is_told_before_a_demo_is_made(
     monkeypatch: pytest.MonkeyPatch, making: type[Making], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +210,7 @@ def test_an_address_that_is_taken_is_told_before_a_demo_is_made(
 
 
 @pytest.mark.stress
+@pytest.mark.timeout(1200)  # training takes two minutes of one core, however many share it
 def test_the_demo_from_nothing_without_network(tmp_path: Path) -> None:
     """A fresh home, no weights, no network: trains, indexes and serves the built-in scenes."""
     pytest.importorskip("torch", reason="pip install 'terrahash[train]'")
@@ -206,6 +225,7 @@ def test_the_demo_from_nothing_without_network(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
+        start_new_session=True,  # with the process that makes the demo, so that both are ended
     )
     assert running.stderr is not None
     try:
@@ -231,7 +251,7 @@ def test_the_demo_from_nothing_without_network(tmp_path: Path) -> None:
             assert answer.read()
         page.close()
     finally:
-        running.terminate()
+        os.killpg(running.pid, signal.SIGTERM)
         running.wait(60)
         running.stderr.close()
 

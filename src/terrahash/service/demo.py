@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -59,12 +60,19 @@ def make() -> int:
     # What an interrupted run left is made again.
     shutil.rmtree(folder(), ignore_errors=True)
     command = [sys.executable, "-m", "terrahash", "demo", "--out", str(folder())]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as making:  # noqa: S603 - our own
-        try:
-            code = making.wait()
-        except KeyboardInterrupt:
-            making.wait()  # Ctrl-C reached it too
-            raise
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as making:  # noqa: S603 - our own
+            try:
+                code = making.wait()
+            except KeyboardInterrupt:
+                making.wait()  # Ctrl-C reached it too
+                raise
+            except SystemExit:
+                making.terminate()
+                raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if code == 0:
         with open_archive(archive(), mode="a") as opened:
             place(opened)
