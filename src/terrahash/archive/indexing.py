@@ -62,6 +62,7 @@ class IndexReport:
         seconds: wall time.
         spent: seconds by stage, added up over threads: ``reading`` blocks of scenes, ``decoding``
             pictures and scaling, ``inferring``, ``storing``.
+        processor: processor seconds of these stages.
     """
 
     added: int = 0
@@ -75,6 +76,7 @@ class IndexReport:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     seconds: float = 0.0
     spent: dict[str, float] = field(default_factory=dict)
+    processor: dict[str, float] = field(default_factory=dict)
 
     def skip(self, source: str, reason: str) -> None:
         """Note a source that was passed over."""
@@ -96,6 +98,7 @@ class IndexReport:
             "seconds": round(self.seconds, 3),
             "tiles_per_second": round(encoded / self.seconds, 1) if self.seconds else None,
             "spent": {stage: round(seconds, 3) for stage, seconds in self.spent.items()},
+            "processor": {stage: round(seconds, 3) for stage, seconds in self.processor.items()},
         }
 
 
@@ -209,6 +212,7 @@ class _Run:
         self._report.unchanged = self._gatherer.unchanged
         self._report.cloudy = self._gatherer.cloudy
         self._report.spent = self._clock.seconds
+        self._report.processor = self._clock.processor
         return self._report
 
     def _load(self, tile: Tile) -> NDArray[np.uint8]:
