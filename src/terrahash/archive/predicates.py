@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from terrahash.archive.columns import NumberColumn
 from terrahash.archive.schema import ID
 from terrahash.archive.segments import Segment
-from terrahash.archive.sketching import PERHAPS, SURELY, Judgement, Limit, Sketches
+from terrahash.archive.sketching import PERHAPS, SURELY, Judgement, Limit, Sketches, have_sketches
 from terrahash.archive.zones import ZONE_ROWS
 
 Mask: TypeAlias = NDArray[np.bool_]
@@ -62,12 +62,11 @@ class AllOf(Test):
         others: list[Test] = []
         for test in tests:
             wanted = test.limits()
-            if wanted is None:
+            if wanted is None or not have_sketches(segment, wanted):
                 others.append(test)
             else:
                 limits += wanted
         self._sketches = Sketches.of(segment, limits) if limits else None
-        self._incomplete = bool(limits) and self._sketches is None
         self._others = others
 
     def block(self, rows: Rows) -> Mask:
@@ -92,7 +91,7 @@ class AllOf(Test):
         heard = [test.judge(rows, out) for test in self._others]
         if self._sketches is None and not any(heard):
             return False
-        if self._incomplete or not all(heard):
+        if not all(heard):
             np.minimum(out, PERHAPS, out=out)
         return True
 

@@ -58,9 +58,9 @@ class Sketches:
     @classmethod
     def of(cls, segment: Segment, limits: Sequence[Limit]) -> Sketches | None:
         """From limits; None if a column of theirs has no sketches."""
-        columns = tuple(limit.column for limit in limits)
-        if any(name + ".sketch" not in segment for name in columns):
+        if not have_sketches(segment, limits):
             return None
+        columns = tuple(limit.column for limit in limits)
         return cls(segment, columns, _ranges(segment, limits))
 
     def judge(self, rows: slice, out: Judgement) -> None:
@@ -75,6 +75,11 @@ class Sketches:
             return
         for name, column in zip(self.columns, bounds, strict=True):
             _lower(self.segment.array(name + ".sketch")[rows], column, out)
+
+
+def have_sketches(segment: Segment, limits: Sequence[Limit]) -> bool:
+    """Whether all columns that limits are of have sketches."""
+    return all(limit.column + ".sketch" in segment for limit in limits)
 
 
 def judge_coded(codes: NDArray[Any], table: Judgement, out: Judgement) -> None:
