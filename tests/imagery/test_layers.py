@@ -213,8 +213,12 @@ def test_masks() -> None:
     values = np.array([[0, 3, 4], [8, 40, 255]], np.uint8)
     assert Mask("scl").hides(values).tolist() == [[False, True, False], [True, False, False]]
     assert Mask("clp", ">=40").hides(values).sum() == 2
+    assert Mask("qa", "bits:3,5").hides(values).tolist() == [
+        [False, False, False],
+        [True, True, True],
+    ]
     assert str(Mask("scl", "3,8", 0.25)) == "scl[3,8]<=0.25"
-    for values_text in ("", "x", ">=", "3,,4", ">=a"):
+    for values_text in ("", "x", ">=", "3,,4", ">=a", "bits:", "bits:1.5", "bits:32", "bits:-1"):
         with pytest.raises(InputError, match="no values of a mask"):
             Mask("scl", values_text)
     with pytest.raises(InputError, match="share of hidden"):

@@ -99,7 +99,8 @@ def index(
         str,
         typer.Option(
             metavar="VALUES",
-            help="Its values that mean hidden: 3,8,9,10 (clouds in Sentinel-2's SCL), or >=40.",
+            help="Its values that mean hidden: 3,8,9,10 (clouds in Sentinel-2's SCL), >=40, or "
+            "bits:3,4 (clouds and their shadows in Landsat's QA_PIXEL).",
         ),
     ] = SENTINEL_2_CLOUDS,
     max_hidden: Annotated[

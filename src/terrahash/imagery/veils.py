@@ -16,6 +16,8 @@ from terrahash.imagery.scene import Origin, Scene
 # Sentinel-2's scene classification: cloud shadow, cloud of medium and high probability, cirrus.
 SENTINEL_2_CLOUDS = "3,8,9,10"
 DEFAULT_MOST = 0.1
+# Of the widest flags that are handed out.
+MAX_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Mask:
 
     Attributes:
         name: an asset of STAC items, or a file or address.
-        values: of the raster that mean hidden, such as ``3,8,9,10``, or ``>=40`` for all from
-            there on.
+        values: of the raster that mean hidden, such as ``3,8,9,10``; ``>=40`` for all from there
+            on; ``bits:3,4`` for all whole numbers in which one of these bits is set, the lowest
+            being bit 0.
         most: share of hidden pixels that a tile may have.
 
     Raises:
@@ -42,16 +45,21 @@ class Mask:
         _ = self._parsed
 
     @cached_property
-    def _parsed(self) -> tuple[float, ...] | float:
-        """The values, or the first of them."""
+    def _parsed(self) -> tuple[str, tuple[float, ...]]:
+        """How values are compared, and with what."""
         try:
             if self.values.startswith(">="):
-                return float(self.values[2:])
-            return tuple(map(float, self.values.split(",")))
+                return "least", (float(self.values[2:]),)
+            if self.values.startswith("bits:"):
+                bits = [int(bit) for bit in self.values[5:].split(",")]
+                if 0 <= min(bits) and max(bits) < MAX_BITS:
+                    return "bits", (sum(1 << bit for bit in set(bits)),)
+                raise ValueError
+            return "equal", tuple(map(float, self.values.split(",")))
         except ValueError:
             raise InputError(
                 f"{self.values!r} are no values of a mask",
-                "give them as 3,8,9,10, or as >=40 for all from 40 on",
+                "give them as 3,8,9,10, as >=40 for all from 40 on, or as bits:3,4",
             ) from None
 
     def __str__(self) -> str:
@@ -59,9 +67,12 @@ class Mask:
 
     def hides(self, pixels: NDArray[Any]) -> NDArray[np.bool_]:
         """Which pixels of the raster mean hidden."""
-        if isinstance(self._parsed, float):
-            return np.asarray(pixels >= self._parsed)
-        return np.isin(pixels, self._parsed)
+        how, values = self._parsed
+        if how == "least":
+            return np.asarray(pixels >= values[0])
+        if how == "bits":
+            return np.asarray(pixels.astype(np.int64) & int(values[0]) != 0)
+        return np.isin(pixels, values)
 
 
 @dataclass(frozen=True)
