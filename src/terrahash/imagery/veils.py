@@ -52,7 +52,7 @@ class Mask:
                 return "least", (float(self.values[2:]),)
             if self.values.startswith("bits:"):
                 bits = [int(bit) for bit in self.values[5:].split(",")]
-                if 0 <= min(bits) and max(bits) < MAX_BITS:
+                if min(bits) >= 0 and max(bits) < MAX_BITS:
                     return "bits", (sum(1 << bit for bit in set(bits)),)
                 raise ValueError
             return "equal", tuple(map(float, self.values.split(",")))
