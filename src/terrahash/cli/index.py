@@ -160,9 +160,9 @@ def index(
             terminal.note(f"… and {len(result.skipped) - SHOWN_SKIPPED} more; see --report FILE")
         if result.guessed:
             terminal.note(
-                f"{len(result.guessed)} sources of more than three bands, such as "
-                f"{result.guessed[0]!r}, do not say which are red, green and blue: the first three "
-                "were taken; choose others with --bands"
+                "sources of more than three bands that do not say which are red, green and blue: "
+                f"{len(result.guessed)}, such as {result.guessed[0]!r}; the first three are taken, "
+                "--bands chooses others"
             )
     if report is not None:
         report.write_text(json.dumps(result.to_json()["skipped"], indent=1) + "\n")
