@@ -7,6 +7,9 @@ import { bits, day, fileOf, nameOf, percent, trust } from "./format.js";
 
 const gallery = $("gallery");
 const cards = new Map();
+// Pictures that take longer than this are shown to be on their way, milliseconds.
+const SLOW = 600;
+let slow = 0;
 let act = {};
 
 // `actions`: search, compare, vote, locate, hover — each is called with a tile.
@@ -20,6 +23,9 @@ export function show(tiles, context, { append = false } = {}) {
     gallery.replaceChildren();
     cards.clear();
   }
+  gallery.classList.remove("slow");
+  clearTimeout(slow);
+  slow = setTimeout(() => gallery.classList.toggle("slow", gallery.querySelector(".waiting") !== null), SLOW);
   for (const tile of tiles) {
     const made = card(tile, context);
     cards.set(tile.id, made);

@@ -62,7 +62,7 @@ export function show(shown, archive) {
   const code = () => square(shown.code, archive.bits, { weights: shown.magnitudes, title: "The query's code" });
   const picture = source ? el("img", { src: source, alt: `The query${name ? `: ${words(name)}` : ""}` }) : code();
   picture.addEventListener("error", () => picture.replaceWith(code()), { once: true });
-  $("mini").replaceChildren(source ? el("img", { src: source, alt: "" }) : code());
+  $("mini").replaceChildren(source ? el("img", { src: source, alt: "", loading: "lazy" }) : code());
   $("query").append(...[
     el("div", { class: "query-picture" }, picture,
       el("button", { type: "button", class: "query-clear", "aria-label": "Remove the query", onclick: () => clear() }, icon("close"))),
