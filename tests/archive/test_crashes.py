@@ -8,7 +8,9 @@ import random
 import resource
 import shutil
 import signal
+import sys
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -360,7 +362,10 @@ def hammer(folder: Path, seconds: float) -> None:
                 try:
                     work(lambda: None)
                     status = 0
+                except BaseException:
+                    traceback.print_exc()
                 finally:
+                    sys.stderr.flush()
                     os._exit(status)
             children.append(child)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4

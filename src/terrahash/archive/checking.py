@@ -32,8 +32,8 @@ SEGMENTS = "segments"
 ENCODER = "encoder"
 # What a writer removes while it is being looked at is looked for again, this often at most.
 ATTEMPTS = 20
-# A commit that is under way ends within this time.
-COMMIT_SECONDS = 0.5
+# A commit that is under way ends within this time, on a busy disk too.
+COMMIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -184,9 +184,13 @@ def _lacking(manifest: Manifest, folder: Path) -> dict[int, Footer]:
     found = recovering.unnamed(folder, state, recovering.following(folder, state))
     if not found:
         return {}
-    time.sleep(COMMIT_SECONDS)
-    next_seq = manifest.state().next_seq
-    return {seq: footer for seq, footer in found.items() if seq >= next_seq}
+    end = time.monotonic() + COMMIT_SECONDS
+    while True:
+        next_seq = manifest.state().next_seq
+        found = {seq: footer for seq, footer in found.items() if seq >= next_seq}
+        if not found or time.monotonic() >= end:
+            return found
+        time.sleep(COMMIT_SECONDS / 100)
 
 
 def check_manifest(state: State, meta: Mapping[str, str]) -> Iterator[Problem]:

@@ -70,4 +70,7 @@ class Names:
 
 def is_spare(path: Path) -> bool:
     """Whether a file is a name made ahead and nothing else."""
-    return path.suffix == SUFFIX and path.is_file() and not path.stat().st_size
+    try:
+        return path.suffix == SUFFIX and path.is_file() and not path.stat().st_size
+    except FileNotFoundError:
+        return False

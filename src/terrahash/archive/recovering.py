@@ -34,7 +34,7 @@ def following(folder: Path, state: State) -> dict[int, Footer]:
             continue
         try:
             footer = read_footer(path)
-        except ArchiveError:
+        except (ArchiveError, FileNotFoundError):  # the latter beside a writer
             continue
         if segment_path(folder, footer.seq) == path:
             found[footer.seq] = footer
