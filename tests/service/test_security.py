@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -526,14 +527,17 @@ def test_slow_bodies_are_given_up(made: Path, monkeypatch: pytest.MonkeyPatch) -
         assert _healthy(address)
 
 
-def _asking(stack: ExitStack, address: str, head: str, times: int) -> socket.socket:
-    """A connection that asks for all tiles, again and again, and takes nothing."""
+def _asking(
+    stack: ExitStack, address: str, head: str, times: int, limit: int = 80
+) -> socket.socket:
+    """A connection that asks for tiles, again and again, and takes nothing."""
     host, port = address.split(":")
     connection = stack.enter_context(socket.socket())
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.connect((host, int(port)))
     connection.settimeout(0.2)
-    asking = f"GET /api/v1/items?limit=80 HTTP/1.1\r\nHost: {address}\r\n{head}\r\n".encode()
+    line = f"GET /api/v1/items?limit={limit} HTTP/1.1"
+    asking = f"{line}\r\nHost: {address}\r\n{head}\r\n".encode()
     with contextlib.suppress(TimeoutError):
         for _ in range(times):
             connection.sendall(asking)
@@ -580,9 +584,48 @@ def test_a_connection_that_is_closed_does_not_wait_for_its_reader(
         assert _taken(connection) < len(_answer(address))
 
 
-def _answer(address: str) -> bytes:
+@pytest.fixture
+def thousand(archive_path: Path) -> Path:
+    """An archive whose tiles are a large answer, some 300 kB."""
+    with open_archive(archive_path) as archive:
+        codes = np.repeat(archive.codes([1]), 920, axis=0)
+        archive.add_codes(codes, user_ids=[f"{number:0200d}" for number in range(920)])
+    return archive_path
+
+
+def test_a_slow_reader_is_waited_for(thousand: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connection, "stall_seconds", 1.5)
+    with live(Settings(archive=thousand), send_buffer=4096) as address, ExitStack() as stack:
+        whole = _answer(address, 1000)
+        connection = _asking(stack, address, "Connection: close\r\n", 1, limit=1000)
+        connection.settimeout(10)
+        taken = b""
+        while data := connection.recv(16 * 1024):
+            taken += data
+            time.sleep(0.05)
+        assert taken.endswith(whole)
+
+
+def test_answers_that_many_leave_lying_are_bounded(
+    thousand: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with live(Settings(archive=thousand), send_buffer=4096) as address, ExitStack() as stack:
+        size = len(_answer(address, 1000))
+        monkeypatch.setattr(Connection, "max_untaken", 3 * size)
+        still = [_asking(stack, address, "", 1, limit=1000) for _ in range(8)]
+        answered = 'route="/items",status="200"} 9.0'
+        deadline = time.monotonic() + 30
+        while answered not in _answer(address, path="/metrics").decode():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert len(Connection._untaken) <= 3
+        assert _taken(still[0]) < size
+        assert _healthy(address)
+
+
+def _answer(address: str, limit: int = 80, path: str | None = None) -> bytes:
     client = http.client.HTTPConnection(address, timeout=10)
-    client.request("GET", "/api/v1/items?limit=80")
+    client.request("GET", path or f"/api/v1/items?limit={limit}")
     body = client.getresponse().read()
     client.close()
     return body
