@@ -30,14 +30,15 @@ class Coded(Test):
     table: Judgement
 
     @classmethod
-    def of(cls, column: TextColumn, fits: Callable[[str], bool]) -> Coded:
-        """From the column, which has a dictionary, and the test."""
-        assert column.codes is not None  # noqa: S101 - the caller chose it for that
-        table = np.full(int(np.iinfo(column.codes.dtype).max) + 1, NO, np.uint8)
-        for code, text in enumerate(column.entries()):
+    def of(
+        cls, codes: NDArray[Any], texts: Sequence[str | None], fits: Callable[[str], bool]
+    ) -> Coded:
+        """From the codes of a column, the texts of its dictionary and the test."""
+        table = np.full(int(np.iinfo(codes.dtype).max) + 1, NO, np.uint8)
+        for code, text in enumerate(texts):
             if text is not None and fits(text):
                 table[code] = SURELY
-        return cls(column.codes, table)
+        return cls(codes, table)
 
     def block(self, rows: Rows) -> Mask:
         return np.asarray(self.table.take(self.codes[rows]) == SURELY)
@@ -124,4 +125,6 @@ def text_test(
         return Listed.of(segment, column, ())
     if equal_to is not None and column in INDEXED:
         return Listed.of(segment, column, equal_to)
-    return Written(found, fits) if found.codes is None else Coded.of(found, fits)
+    if found.codes is None:
+        return Written(found, fits)
+    return Coded.of(found.codes, found.entries(), fits)
