@@ -12,7 +12,8 @@ from terrahash.cli.loading import load
 def test_making_the_tiles_is_said_once(
     tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from terrahash.datasets import load_folder, registry
+    from terrahash.datasets import registry
+    from terrahash.datasets.folder import load_folder
 
     place = tmp_path / "scenes"
     monkeypatch.setattr(registry, "built_in_folder", lambda name: place)

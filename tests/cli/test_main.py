@@ -91,7 +91,7 @@ def test_the_choices_are_those_of_learning() -> None:
 
     assert set(METHODS) == set(methods.METHODS)
     assert MODES == planning.MODES
-    assert VARIANTS == get_args(methods.Variant)
+    assert get_args(methods.Variant) == VARIANTS
 
 
 def test_places_are_checked_before_the_work(run: Run, tiles: Path, tmp_path: Path) -> None:
