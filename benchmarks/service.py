@@ -5,8 +5,9 @@
 Makes an archive of seeded clustered codes, serves it in a process of its own and asks from another
 (both on the same machine, so that the clients take their share of the processors). Prints one JSON
 object: requests, errors, quantiles of the answer's time, the archive's part of it as the service
-measured it, the same call on the bare archive before and after, and the service's memory when it
-was ready and at each tenth of the run: its own (anonymous) and the files that are mapped into it.
+measured it, the same call on the bare archive before and after (and after again with a pause before
+each call, in which the processor's caches are used by others), and the service's memory when it was
+ready and at each tenth of the run: its own (anonymous) and the files that are mapped into it.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ K = 20
 CLUSTERS = 4096
 FLIP = 0.06
 BARE_CALLS = 300
+# Between calls that are not to find what they need in the processor's caches, seconds.
+PAUSE = 0.002
 # Looks at the memory during the run, besides the one before it.
 SAMPLES = 10
 SERVE = "from terrahash.cli import main; main()"
@@ -63,6 +66,7 @@ def main() -> None:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
         bare_after = bare_milliseconds(path, chosen.tiles, chosen.seed)
+        paused = bare_milliseconds(path, chosen.tiles, chosen.seed, PAUSE)
     print(
         json.dumps(
             {
@@ -75,6 +79,7 @@ def main() -> None:
                 "adding": chosen.adding,
                 **result,
                 "bare_archive_ms_p50": [bare, bare_after],
+                "bare_archive_after_a_pause_ms_p50": paused,
                 "processors": os.cpu_count(),
                 "load_before": round(os.getloadavg()[2], 1),
                 "python": platform.python_version(),
@@ -95,13 +100,14 @@ def make(path: Path, tiles: int, seed: int) -> None:
         archive.compact()
 
 
-def bare_milliseconds(path: Path, tiles: int, seed: int) -> float:
-    """Median of the archive's own search by id, alone."""
+def bare_milliseconds(path: Path, tiles: int, seed: int, pause: float = 0.0) -> float:
+    """Median of the archive's own search by id, alone; after a pause, the caches are others'."""
     rng = np.random.default_rng(seed)
     with Archive(path, "r") as archive:
         archive.search(1, K)
         times = []
         for number in rng.integers(1, tiles, BARE_CALLS).tolist():
+            time.sleep(pause)
             started = time.perf_counter()
             archive.search(number, K)
             times.append(time.perf_counter() - started)

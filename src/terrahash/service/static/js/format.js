@@ -14,7 +14,7 @@ export const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) 
 export const words = (label) => label.replaceAll("_", " ");
 export const nameOf = (tile) => (tile.label ?? tile.predicted_label ? words(tile.label ?? tile.predicted_label) : shortened(tile.user_id) ?? `tile ${tile.id}`);
 // Long ids differ at their ends.
-const shortened = (id) => (id?.length > 30 ? `${id.slice(0, 14)}…${id.slice(-14)}` : id);
+const shortened = (id) => (id?.length > 24 ? `${id.slice(0, 9)}…${id.slice(-12)}` : id);
 export const fileOf = (tile) => tile.user_id ?? tile.source?.split(/[\\/]/).pop() ?? `tile ${tile.id}`;
 export const degrees = (box) => box.map((side) => side.toFixed(2)).join(", ");
 
