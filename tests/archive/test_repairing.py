@@ -210,3 +210,15 @@ def test_orphans_are_reported_and_swept_by_the_next_writer(stored: Path) -> None
     assert report.orphans == ["0000000099.seg"]
     open_archive(stored).close()
     assert verify(stored).orphans == []
+
+
+@pytest.mark.parametrize("back", [1, 8, 14, 19, 24])  # mark, checksum, length
+def test_a_flipped_end_of_a_segment_costs_nothing(stored: Path, back: int) -> None:
+    path = segment(stored, 0)
+    flip(path, path.stat().st_size - back)
+    assert not verify(stored).ok
+    with open_archive(stored, mode="r") as archive:
+        assert len(archive) == ROWS - 2
+    assert not repair(stored).lost
+    assert verify(stored).ok
+    check_rest(stored, set())

@@ -147,7 +147,7 @@ class Footer:
         )
 
     def may_end(self, trailer: bytes) -> bool:
-        """Whether a file with such a trailer can be this segment; a damaged one may be."""
+        """Whether a whole file with such a trailer can be this segment; a torn one may be."""
         if len(trailer) < TRAILER.size or not trailer.endswith(END):
             return True
         length, check, _ = TRAILER.unpack(trailer)
@@ -197,7 +197,7 @@ class Segment:
                     f"keep what is sound with: terrahash archive repair {folder.parent}",
                 )
             file.seek(max(0, size - TRAILER.size))
-            if not footer.may_end(file.read()):
+            if not footer.may_end(file.read()) and _is_whole(path):
                 raise ArchiveError(
                     f"{path} is not the segment that the manifest names",
                     f"see what can be kept with: terrahash archive repair {folder.parent}",
@@ -310,6 +310,15 @@ def read_footer(path: Path) -> Footer:
             return Footer.from_text(text.decode(), size)
         except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
             raise ArchiveError(f"{path}: footer damaged or missing ({error})") from None
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file's footer is what its trailer says; else it is a damaged file, not another."""
+    try:
+        read_footer(path)
+    except ArchiveError:
+        return False
+    return True
 
 
 def damaged(path: Path, footer: Footer) -> Iterator[tuple[ArrayPlace, int, int]]:
