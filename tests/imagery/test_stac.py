@@ -137,6 +137,20 @@ def test_broken_documents(tmp_path: Path, text: str) -> None:
     assert all("x.json" in error for error in errors)
 
 
+def test_a_link_that_is_no_address_costs_only_itself(tmp_path: Path) -> None:
+    """Found by mutating documents at random."""
+    links = (("child", "http://[x"), ("item", "i.json"))
+    write(tmp_path / "catalog.json", catalog(*links))
+    write(tmp_path / "i.json", item("one"))
+    got, errors = found(tmp_path / "catalog.json")
+    assert [asset.item for asset in got] == ["one"]
+    assert "no address" in errors[0]
+    broken = collection(item("bad", "http://[x"), item("good"))
+    got, errors = found(write(tmp_path / "items.json", broken))
+    assert [asset.item for asset in got] == ["good"]
+    assert "'bad'" in errors[0]
+
+
 def test_documents_on_http(tmp_path: Path) -> None:
     write(tmp_path / "catalog.json", catalog(("item", "items.json")))
     following = [{"rel": "next", "href": "more.json"}]

@@ -106,10 +106,15 @@ def assets(
             except ImageError as error:
                 on_error(f"{href} item {label!r}", error.message)
         for link in links:
-            target = pystac.utils.make_absolute_href(link, href)
+            try:
+                target = pystac.utils.make_absolute_href(link, href)
+                escapes = is_remote(href) and not is_remote(target)
+            except ValueError as error:
+                on_error(href, f"leads to {link!r:.200}, which is no address ({error})")
+                continue
             if target in seen:
                 continue
-            if is_remote(href) and not is_remote(target):
+            if escapes:
                 on_error(href, f"leads to {target}, which is no address")
             elif len(seen) >= MAX_DOCUMENTS:
                 on_error(href, f"leads beyond the limit of {MAX_DOCUMENTS} documents")
