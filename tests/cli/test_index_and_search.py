@@ -51,6 +51,17 @@ def test_indexing_is_incremental(run: Run, images: Path, archive: Path) -> None:
     assert states[str(changed)][:2] == (changed.stat().st_size, changed.stat().st_mtime_ns)
 
 
+def test_a_folder_without_images_is_told(run: Run, archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    outcome = run("index", tmp_path / "empty", "--archive", archive)
+    assert outcome.code == 0
+    assert "no images found" in outcome.err
+    report = tmp_path / "nowhere" / "skipped.json"
+    outcome = run("index", tmp_path / "empty", "--archive", archive, "--report", report)
+    assert outcome.code == 2
+    assert "no folder" in outcome.err
+
+
 def test_a_tile_finds_itself_first(run: Run, images: Path, archive: Path) -> None:
     query = images / "checks" / "checks00.png"
     outcome = run("search", query, "--archive", archive, "-k", 5, "--json")

@@ -135,9 +135,12 @@ def index(
     """
     from terrahash.archive import open_archive
     from terrahash.archive.indexing import index_images
+    from terrahash.cli.output import check_file
     from terrahash.imagery.veils import Mask
     from terrahash.progress import Terminal
 
+    if report is not None:
+        check_file(report)
     hiding = Mask(mask, mask_values, max_hidden) if mask else None
     tiling = _tiling(tile, stride, gsd, _split(bands), scale, min_valid, hiding, _split(seen))
     with open_archive(archive, model) as opened, Terminal() as terminal:
@@ -158,6 +161,9 @@ def index(
             terminal.note(f"skipped {source!r}: {reason}")
         if len(result.skipped) > SHOWN_SKIPPED:
             terminal.note(f"… and {len(result.skipped) - SHOWN_SKIPPED} more; see --report FILE")
+        counts = (count for count in result.to_json().values() if isinstance(count, int))
+        if not any(counts) and not result.skipped:
+            terminal.note("no images found")
         if result.guessed:
             terminal.note(
                 "sources of more than three bands that do not say which are red, green and blue: "

@@ -131,5 +131,5 @@ def _is_text(name: str) -> bool:
 
 def _reason(error: BaseException, name: str) -> str:
     cause = error.__cause__ or error.__context__ or error
-    text = " ".join(str(cause).split()).replace(name, "it")
+    text = " ".join(str(cause).split()).replace(f"'{name}'", "it").replace(name, "it")
     return text[:200] or type(error).__name__
