@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +36,7 @@ BITS = 64
 K = 20
 CLUSTERS = 4096
 FLIP = 0.06
+READY_WITHIN = 120.0
 BARE_CALLS = 300
 # Between calls that are not to find what they need in the processor's caches, seconds.
 PAUSE = 0.002
@@ -102,6 +105,8 @@ def make(path: Path, tiles: int, seed: int) -> None:
 
 def bare_milliseconds(path: Path, tiles: int, seed: int, pause: float = 0.0) -> float:
     """Median of the archive's own search by id, alone; after a pause, the caches are others'."""
+    import terrahash.search.scan  # noqa: F401 - the kernels, as a service of so many tiles has them
+
     rng = np.random.default_rng(seed)
     with Archive(path, "r") as archive:
         archive.search(1, K)
@@ -126,8 +131,22 @@ def serve(path: Path) -> tuple[subprocess.Popen[str], str]:
     address = process.stderr.readline().split("http://")[1].split("/")[0]
     # Somebody reads the log, as in real use.
     subprocess.Popen(["cat"], stdin=process.stderr, stdout=subprocess.DEVNULL)
-    time.sleep(8)
+    # Kernels that have changed are compiled first.
+    deadline = time.monotonic() + READY_WITHIN
+    while not ready(address):
+        if time.monotonic() > deadline:
+            sys.exit(f"the service is not ready after {READY_WITHIN:.0f} s")
+        time.sleep(0.5)
     return process, address
+
+
+def ready(address: str) -> bool:
+    """Whether the service answers searches."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/readyz", timeout=READY_WITHIN):
+            return True
+    except OSError:
+        return False
 
 
 def worker_of(process: subprocess.Popen[str]) -> int:
@@ -146,6 +165,12 @@ def memory_mib(worker: int) -> dict[str, float]:
     return {name: round(int(one.group(1)) / 1024, 1) for name, one in found.items() if one}
 
 
+def numbers(rng: np.random.Generator, tiles: int) -> Iterator[int]:
+    """Ids to ask for, without end."""
+    while True:
+        yield from rng.integers(1, tiles, 10_000).tolist()
+
+
 async def load(
     address: str, tiles: int, clients: int, seconds: float, adding: bool, worker: int
 ) -> dict[str, object]:
@@ -156,7 +181,7 @@ async def load(
     searches: list[float] = []
     errors = added = 0
     rng = np.random.default_rng(1)
-    wanted = iter(rng.integers(1, tiles, 10_000_000).tolist())
+    wanted = numbers(rng, tiles)
 
     async def ask(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: str
