@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from terrahash.evaluation import evaluate
 from terrahash.evaluation.trust import TrustCurve
 from terrahash.learning import train
 from terrahash.learning.backbones import Backbone
-from terrahash.learning.inputs import ImageInputs
+from terrahash.learning.inputs import FeatureInputs, ImageInputs
 from terrahash.learning.loop import Epoch, History
+from terrahash.learning.methods import METHODS
 from terrahash.learning.planning import TrainingOptions, plan_training
 from terrahash.learning.training import fit_network
 
@@ -112,6 +114,30 @@ def test_finetuning_leaves_a_given_backbone_as_it_is(
     assert any(not torch.equal(trained[name], value) for name, value in before.items())
     after = backbone.module.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize("method", ["hpsh", "dhcl"])
+def test_where_fine_tuning_starts(
+    small: Dataset, small_split: Split, backbone: Backbone, method: str
+) -> None:
+    pretrained = dataclasses.replace(backbone, pretrained=True)
+    options = TrainingOptions(**TINY, method=method, mode="finetune", epochs=1, device="cpu")
+    plan = plan_training(small, small_split, options, backbone=pretrained)
+    still = dataclasses.replace(
+        plan.recipe, learning_rate=0.0, backbone_learning_rate=0.0, proxy_learning_rate=0.0
+    )
+    inputs = ImageInputs(plan.images.paths, backbone.preprocessing, plan.device)
+    begun = fit_network(dataclasses.replace(plan, recipe=still), inputs)
+    frozen = plan_training(
+        small,
+        small_split,
+        dataclasses.replace(options, mode="frozen", epochs=None),
+        backbone=pretrained,
+    )
+    trained = fit_network(frozen, FeatureInputs(begun.run.all_features(), plan.device))
+    own, alone = begun.network.head.state_dict(), trained.network.head.state_dict()
+    same = all(torch.equal(own[name], value) for name, value in alone.items())
+    assert same == (plan.head_recipe is not None) == (METHODS[method].finetune_rate is not None)
 
 
 @pytest.mark.parametrize(

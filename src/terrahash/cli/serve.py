@@ -106,7 +106,7 @@ def serve(
     if not demo and not (settings.archive / "archive.sqlite").exists():
         raise InputError(
             f"{settings.archive} is not an archive",
-            f"make one: terrahash index IMAGES --archive {settings.archive}",
+            f"make one: terrahash index IMAGES --model MODEL --archive {settings.archive}",
         )
     serve(settings, prepare=_make_demo if demo else None, announce=_announce)
 

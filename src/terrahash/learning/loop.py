@@ -170,15 +170,27 @@ class Run:
         """``(N,)`` positions of the training images."""
         return torch.arange(len(self.problem.targets))
 
-    def output(self, rows: Tensor, load: Callable[[Tensor], Tensor]) -> HashOutput:
-        """What the network says of images, each process computing the features of some of them."""
+    def features(self, rows: Tensor, load: Callable[[Tensor], Tensor]) -> Tensor:
+        """The backbone's features of images, each process computing those of some of them."""
         processes = ALONE if self.network.frozen else self.processes
         with _autocast(self.device, self.bfloat16):
             features = self.network.features(load(processes.part(rows)))
-        features = processes.gather(features, len(rows))
+        return processes.gather(features, len(rows))
+
+    def output(self, rows: Tensor, load: Callable[[Tensor], Tensor]) -> HashOutput:
+        """What the network says of images."""
+        features = self.features(rows, load)
         with _autocast(self.device, self.bfloat16):
             output: HashOutput = self.network.head(features)
         return output.float()
+
+    def all_features(self) -> NDArray[np.float32]:
+        """``(N, D)`` features of all inputs in evaluation mode."""
+        self.network.eval()
+        rows = torch.arange(len(self.inputs))
+        with torch.no_grad():
+            parts = [self.features(part, self.inputs.clean) for part in rows.split(ENCODING_BATCH)]
+        return np.asarray(torch.cat(parts).float().cpu().numpy())
 
     def outputs(self, rows: Tensor) -> HashOutput:
         """What the network says of any number of images in evaluation mode, on the CPU."""

@@ -88,6 +88,8 @@ class Plan:
     """A training that can start: all that its result depends on, checked.
 
     Attributes:
+        head_recipe: how head and objective are trained on the features of the unchanged backbone,
+            before the whole network is; None if they are not.
         fit_rows, validation_rows: numbers of those images in the data set.
     """
 
@@ -96,6 +98,7 @@ class Plan:
     split: Split
     method: Method
     recipe: Recipe
+    head_recipe: Recipe | None
     backbone: Backbone
     problem: Problem
     fit_rows: NDArray[np.int64]
@@ -124,12 +127,13 @@ class Plan:
 
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on but the versions of what computes it, JSON-ready."""
+        first = {} if self.head_recipe is None else {"head": dataclasses.asdict(self.head_recipe)}
         return {
             "data": hashlib.sha256("".join(self.images.digests()).encode()).hexdigest(),
             "split": self.split.hash,
             "options": dataclasses.asdict(self.options),
             "method": {"name": self.method.name, **dataclasses.asdict(self.method)},
-            "recipe": dataclasses.asdict(self.recipe),
+            "recipe": dataclasses.asdict(self.recipe) | first,
             "backbone": self.backbone.identity,
             "preprocessing": self.backbone.preprocessing.to_json(),
         }
@@ -187,6 +191,7 @@ def plan_training(
         split=split,
         method=method,
         recipe=recipe,
+        head_recipe=method.recipe("frozen") if _head_first(method, options, backbone) else None,
         backbone=backbone,
         problem=Problem(
             backbone.features, layout, targets_of(dataset)[fit_rows], dataset.class_names
@@ -194,6 +199,11 @@ def plan_training(
         fit_rows=fit_rows,
         validation_rows=split.indices("validation"),
     )
+
+
+def _head_first(method: Method, options: TrainingOptions, backbone: Backbone) -> bool:
+    wanted = options.mode == "finetune" and method.finetune_rate is not None
+    return wanted and backbone.pretrained
 
 
 def backbone_for(dataset: Dataset, split: Split, options: TrainingOptions) -> Backbone:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from terrahash.cache import cache_folder
 from terrahash.datasets import Dataset, Split
@@ -27,7 +28,7 @@ from terrahash.learning.export import check_export, to_onnx
 from terrahash.learning.features import extract_features
 from terrahash.learning.inputs import FeatureInputs, ImageInputs, Inputs
 from terrahash.learning.loop import Epoch, History, Run, Score, fit
-from terrahash.learning.methods.base import Method
+from terrahash.learning.methods.base import Method, Recipe
 from terrahash.learning.model import ExportedNetwork, HashNetwork
 from terrahash.learning.planning import Plan, TrainingOptions, plan_training, targets_of
 from terrahash.learning.processes import Processes, joined
@@ -154,15 +155,60 @@ def fit_network(
         bfloat16=plan.bfloat16,
         processes=processes or Processes(),
     )
-    validation_rows = torch.arange(len(plan.fit_rows), len(plan.images))
-    validation_targets = targets_of(plan.dataset)[plan.validation_rows]
+    stage = f"training {plan.method.title}"
+    with _threads(1 if frozen else torch.get_num_threads()):
+        if plan.head_recipe is not None and (checkpoint is None or checkpoint.load() is None):
+            _fit_head(run, plan, plan.head_recipe, reporter)
+        history = fit(
+            run,
+            validate=_scoring(run, plan),
+            checkpoint=checkpoint,
+            report=_reporting(reporter, stage, recipe),
+        )
+        warnings = [history.stopped] if history.stopped else []
+        warnings += collapse(run.encode(run.rows, plan.label_codes), plan.problem)
+    for warning in warnings:
+        reporter.note(f"warning: {warning}")
+    reporter.advance(stage, recipe.epochs, recipe.epochs)
+    return Fitted(plan, run, history, tuple(warnings))
+
+
+def _fit_head(run: Run, plan: Plan, recipe: Recipe, reporter: Reporter) -> None:
+    """Train head and objective of a run on the features of its backbone as it is.
+
+    A head that knows nothing yet would send gradients through the backbone that undo what it was
+    pretrained for (Kumar et al. 2022).
+    """
+    reporter.note("training the head on the features of the unchanged backbone")
+    head_run = dataclasses.replace(
+        run,
+        network=HashNetwork(nn.Identity(), run.network.head, frozen=True),
+        recipe=recipe,
+        inputs=FeatureInputs(run.all_features(), plan.device),
+        generator=torch.Generator().manual_seed(plan.options.seed),
+        bfloat16=False,
+    )
+    with _threads(1):
+        fit(
+            head_run,
+            validate=_scoring(head_run, plan),
+            report=_reporting(reporter, f"training {plan.method.title}'s head", recipe),
+        )
+
+
+def _scoring(run: Run, plan: Plan) -> Callable[[], Score] | None:
+    """How good a run's network is on the validation images, where there are any."""
+    rows = torch.arange(len(plan.fit_rows), len(plan.images))
+    targets = targets_of(plan.dataset)[plan.validation_rows]
 
     def score() -> Score:
-        encoded = run.encode(validation_rows, plan.label_codes)
-        return validate(encoded, validation_targets, plan.problem.layout).score
+        encoded = run.encode(rows, plan.label_codes)
+        return validate(encoded, targets, plan.problem.layout).score
 
-    stage = f"training {plan.method.title}"
+    return score if len(rows) > 1 and plan.problem.classes else None
 
+
+def _reporting(reporter: Reporter, stage: str, recipe: Recipe) -> Callable[[Epoch], None]:
     def report(epoch: Epoch) -> None:
         terms = "  ".join(f"{name} {value:.3f}" for name, value in epoch.terms.items())
         score = "" if epoch.score is None else f"  validation mAP {epoch.score:.3f}"
@@ -173,19 +219,7 @@ def fit_network(
             f"{terms}{score}  {epoch.images_per_second:.0f} images/s",
         )
 
-    with _threads(1 if plan.options.mode == "frozen" else torch.get_num_threads()):
-        history = fit(
-            run,
-            validate=score if len(validation_rows) > 1 and plan.problem.classes else None,
-            checkpoint=checkpoint,
-            report=report,
-        )
-        warnings = [history.stopped] if history.stopped else []
-        warnings += collapse(run.encode(run.rows, plan.label_codes), plan.problem)
-    for warning in warnings:
-        reporter.note(f"warning: {warning}")
-    reporter.advance(stage, recipe.epochs, recipe.epochs)
-    return Fitted(plan, run, history, tuple(warnings))
+    return report
 
 
 @contextmanager
@@ -233,7 +267,7 @@ def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
         "images": {"fit": len(plan.fit_rows), "validation": len(plan.validation_rows)},
         "seed": plan.options.seed,
         "numbers": dataclasses.asdict(plan.method),
-        "recipe": dataclasses.asdict(plan.recipe),
+        "recipe": plan.configuration()["recipe"],
         "epochs": fitted.history.to_json(),
         "best_epoch": fitted.history.best,
         "warnings": list(fitted.warnings),

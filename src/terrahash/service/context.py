@@ -82,7 +82,9 @@ class Service:
         self.library.trust(archive)
         snapshot = archive.snapshot()
         if len(snapshot) >= COMPILED_FROM:
-            import terrahash.search.scan  # noqa: F401 - from now on searches use the kernels
+            # From now on searches and filters use the kernels.
+            import terrahash.archive.sketch_kernels
+            import terrahash.search.scan  # noqa: F401
         for segment, rows in snapshot.rows():
             code = segment.codes[rows[:1]]
             ones = np.ones((1, snapshot.layout.bits), np.float32)

@@ -58,6 +58,7 @@ class AHCL(Method):
     name = "ahcl"
     title = "AHCL"
     classifies = True
+    finetune_rate = 3e-4
     published_switches = {  # noqa: RUF012
         "scale_quantization": False,
         "random_start": False,

@@ -59,6 +59,7 @@ class HPSH(Method):
 
     name = "hpsh"
     title = "HPSH"
+    finetune_rate = 3e-4
     published_switches = {"sampling": "published", "quantized": "normalized"}  # noqa: RUF012
 
     boundary: float = 0.6

@@ -57,6 +57,7 @@ class MHCLN(Method):
 
     name = "mhcln"
     title = "MHCLN"
+    finetune_rate = 3e-5
     published_switches = {"aligned": False}  # noqa: RUF012
 
     margin: float = 0.5
