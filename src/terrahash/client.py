@@ -117,6 +117,7 @@ class Client:
                 "before": None if before is None else str(before),
             },
         }
+        name: str | None
         if isinstance(query, (int, np.integer)):
             asked["id"], name = int(query), f"id {int(query)}"
         else:
