@@ -66,7 +66,10 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
 
 def test_ctrl_c_in_the_shell(tiles: Path, model: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, time\nfrom terrahash.archive import indexing\nfrom terrahash.cli import main\n"
+        "import signal, sys, time\n"
+        # Whatever started the tests may have told its children to ignore it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from terrahash.archive import indexing\nfrom terrahash.cli import main\n"
         "def slow(*_, **__):\n    print('ready', flush=True)\n    time.sleep(60)\n"
         "indexing.index_images = slow\n"
         f"sys.argv = ['terrahash', 'index', {str(tiles)!r}, '--model', {str(model)!r}, "

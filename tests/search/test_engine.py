@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MethodType
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -263,6 +264,19 @@ def test_uniform_codes_are_scanned() -> None:
             (matches,) = search([codes], query[None], layout, k=20, cells=cells)
             assert matches.way == "scan"
         assert {m.way for m in search([codes], queries, layout, k=20, cells=cells)} == {"scan"}
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"radius": 30.0}, {"k": 3, "ties": True}])
+def test_queries_may_be_read_only(options: dict[str, Any]) -> None:
+    codes = np.random.default_rng(1).integers(0, 256, (200, 8), np.uint8)
+    queries = np.frombuffer(codes[:2].tobytes(), np.uint8).reshape(2, 8)
+    layout = CodeLayout(64)
+    cells = build_cells([codes], layout)
+    expected = [each.rows.tolist() for each in search([codes], queries, layout, **options)]
+    with patch.object(engine, "kernels_pay", lambda *_, **__: True):
+        for given in (None, cells):
+            found = search([codes], queries, layout, cells=given, **options)
+            assert [each.rows.tolist() for each in found] == expected
 
 
 def test_all_equal_codes_tie() -> None:

@@ -79,7 +79,7 @@ def search(
     if cells is not None:
         _check_cells(cells, chunks, layout)
     question = Question(
-        queries=np.ascontiguousarray(queries),
+        queries=np.require(queries, requirements=("C", "W")),  # as the kernels' signatures say
         layout=layout,
         k=k,
         radius=radius_units(radius, layout),
