@@ -89,6 +89,10 @@ def test_finetune_interrupted_goes_on_to_the_same_codes(
 
         def __init__(self) -> None:
             self.epochs: list[int] = []
+            self.notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
 
         def advance(self, stage: str, done: int, total: int, detail: str = "") -> None:
             if stage.startswith("training") and detail:
@@ -99,6 +103,7 @@ def test_finetune_interrupted_goes_on_to_the_same_codes(
     listening = Listening()
     resumed = train(small, small_split, reporter=listening, **options)
     assert listening.epochs == [3]
+    assert listening.notes[0] == "going on where this training was interrupted"
     assert resumed.fingerprint == whole.fingerprint
 
 

@@ -156,8 +156,11 @@ def fit_network(
         processes=processes or Processes(),
     )
     stage = f"training {plan.method.title}"
+    resumed = checkpoint is not None and checkpoint.load() is not None
+    if resumed:
+        reporter.note("going on where this training was interrupted")
     with _threads(1 if frozen else torch.get_num_threads()):
-        if plan.head_recipe is not None and (checkpoint is None or checkpoint.load() is None):
+        if plan.head_recipe is not None and not resumed:
             _fit_head(run, plan, plan.head_recipe, reporter)
         history = fit(
             run,
