@@ -121,6 +121,20 @@ def test_finetuning_leaves_a_given_backbone_as_it_is(
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+@pytest.mark.parametrize("method", ["mhcln", "dhcl"])
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_rates_of_fine_tuning(
+    small: Dataset, small_split: Split, backbone: Backbone, method: str, pretrained: bool
+) -> None:
+    options = TrainingOptions(**TINY, method=method, mode="finetune", device="cpu")
+    given = dataclasses.replace(backbone, pretrained=pretrained)
+    recipe = plan_training(small, small_split, options, backbone=given).recipe
+    rates = recipe.learning_rate, recipe.backbone_learning_rate
+    expected = {("mhcln", True): (3e-5, 3e-5), ("dhcl", True): (1e-3, 3e-4)}
+    # Without pretraining there is nothing to be careful with, whatever the method.
+    assert rates == expected.get((method, pretrained), (1e-3, 1e-3))
+
+
 @pytest.mark.parametrize("method", ["hpsh", "dhcl"])
 def test_where_fine_tuning_starts(
     small: Dataset, small_split: Split, backbone: Backbone, method: str

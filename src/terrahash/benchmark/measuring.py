@@ -263,7 +263,7 @@ def _description(run: Run, plan: Plan, identity: str) -> Record:
         "label_weight": layout.label_weight,
         "epochs_asked": run.epochs,
         "numbers": asdict(plan.method),
-        "recipe": plan.configuration()["recipe"],
+        "recipe": plan.recipe_json(),
         "source": source_digest(),
         "versions": {**training_versions(), **evaluation_versions()},
     }

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from terrahash.encoder.encoded import Encoded
 from terrahash.errors import TrainingError
-from terrahash.learning.checkpoint import Checkpoint
+from terrahash.learning.checkpoint import Checkpoint, Saved
 from terrahash.learning.heads import HashOutput
 from terrahash.learning.inputs import Inputs
 from terrahash.learning.methods.base import (
@@ -218,6 +218,7 @@ def fit(
     *,
     validate: Callable[[], Score] | None = None,
     checkpoint: Checkpoint | None = None,
+    saved: Saved | None = None,
     report: Callable[[Epoch], None] | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> History:
@@ -228,7 +229,8 @@ def fit(
     Args:
         run: what to train.
         validate: how good the network is, as it is, on validation images.
-        checkpoint: where to save after each epoch, and to resume from.
+        checkpoint: where to save after each epoch.
+        saved: what to resume from.
         report: called after each epoch.
         on_step: called with (steps done, steps in all) of the epoch.
 
@@ -242,7 +244,7 @@ def fit(
     trained = nn.ModuleDict({"network": run.network, "objective": run.objective})
     best = _snapshot(trained)
     patience = max(FEWEST_EPOCHS, math.ceil(PATIENCE * run.recipe.epochs))
-    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+    if saved is not None:
         best = saved.restore(run.network, run.objective, optimizer, run.generator)
         for record in saved.epochs:
             history.add(Epoch(**record))

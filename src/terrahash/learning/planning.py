@@ -125,15 +125,19 @@ class Plan:
         """Whether the network is run in bfloat16."""
         return self.options.mode == "finetune" and has_bfloat16(self.device)
 
+    def recipe_json(self) -> dict[str, Any]:
+        """The recipe, and under ``head`` that of the head where it is trained first, JSON-ready."""
+        first = {} if self.head_recipe is None else {"head": dataclasses.asdict(self.head_recipe)}
+        return dataclasses.asdict(self.recipe) | first
+
     def configuration(self) -> dict[str, Any]:
         """All that the result depends on but the versions of what computes it, JSON-ready."""
-        first = {} if self.head_recipe is None else {"head": dataclasses.asdict(self.head_recipe)}
         return {
             "data": hashlib.sha256("".join(self.images.digests()).encode()).hexdigest(),
             "split": self.split.hash,
             "options": dataclasses.asdict(self.options),
             "method": {"name": self.method.name, **dataclasses.asdict(self.method)},
-            "recipe": dataclasses.asdict(self.recipe) | first,
+            "recipe": self.recipe_json(),
             "backbone": self.backbone.identity,
             "preprocessing": self.backbone.preprocessing.to_json(),
         }
@@ -183,15 +187,19 @@ def plan_training(
     fit_rows = split.indices("fit")
     if backbone is None:
         backbone = backbone_for(dataset, split, options)
+    head_recipe, rate = None, method.finetune_rate
     if not backbone.pretrained:
         recipe = dataclasses.replace(recipe, backbone_learning_rate=recipe.learning_rate)
+    elif options.mode == "finetune" and rate is not None:
+        head_recipe = method.recipe("frozen")
+        recipe = dataclasses.replace(recipe, learning_rate=rate, backbone_learning_rate=rate)
     return Plan(
         options=options,
         dataset=dataset,
         split=split,
         method=method,
         recipe=recipe,
-        head_recipe=method.recipe("frozen") if _head_first(method, options, backbone) else None,
+        head_recipe=head_recipe,
         backbone=backbone,
         problem=Problem(
             backbone.features, layout, targets_of(dataset)[fit_rows], dataset.class_names
@@ -199,11 +207,6 @@ def plan_training(
         fit_rows=fit_rows,
         validation_rows=split.indices("validation"),
     )
-
-
-def _head_first(method: Method, options: TrainingOptions, backbone: Backbone) -> bool:
-    wanted = options.mode == "finetune" and method.finetune_rate is not None
-    return wanted and backbone.pretrained
 
 
 def backbone_for(dataset: Dataset, split: Split, options: TrainingOptions) -> Backbone:

@@ -156,16 +156,17 @@ def fit_network(
         processes=processes or Processes(),
     )
     stage = f"training {plan.method.title}"
-    resumed = checkpoint is not None and checkpoint.load() is not None
-    if resumed:
+    saved = None if checkpoint is None else checkpoint.load()
+    if saved is not None:
         reporter.note("going on where this training was interrupted")
     with _threads(1 if frozen else torch.get_num_threads()):
-        if plan.head_recipe is not None and not resumed:
+        if plan.head_recipe is not None and saved is None:
             _fit_head(run, plan, plan.head_recipe, reporter)
         history = fit(
             run,
             validate=_scoring(run, plan),
             checkpoint=checkpoint,
+            saved=saved,
             report=_reporting(reporter, stage, recipe),
         )
         warnings = [history.stopped] if history.stopped else []
@@ -270,7 +271,7 @@ def _exported(fitted: Fitted, seconds: float, reporter: Reporter) -> Encoder:
         "images": {"fit": len(plan.fit_rows), "validation": len(plan.validation_rows)},
         "seed": plan.options.seed,
         "numbers": dataclasses.asdict(plan.method),
-        "recipe": plan.configuration()["recipe"],
+        "recipe": plan.recipe_json(),
         "epochs": fitted.history.to_json(),
         "best_epoch": fitted.history.best,
         "warnings": list(fitted.warnings),

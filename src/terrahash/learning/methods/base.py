@@ -142,8 +142,8 @@ class Method:
     needs_labels: ClassVar[bool] = True
     takes_label_sets: ClassVar[bool] = True
     published_switches: ClassVar[Mapping[str, object]] = {}
-    # Peak rate of fine-tuning after the head was trained on the features of the unchanged backbone;
-    # None where head and backbone are trained together from the start.
+    # Peak rate of fine-tuning a pretrained backbone and the head that was trained on its unchanged
+    # features first; None where both are trained together from the start, as without pretraining.
     finetune_rate: ClassVar[float | None] = None
     # What the head has beside its hash layer.
     activation: ClassVar[Activation] = "tanh"
@@ -191,8 +191,8 @@ class Method:
         return Recipe(
             epochs=16,
             batch_size=32,
-            learning_rate=self.finetune_rate or 1e-3,
-            backbone_learning_rate=self.finetune_rate or 3e-4,
+            learning_rate=1e-3,
+            backbone_learning_rate=3e-4,
         )
 
     def head(self, problem: Problem) -> HashHead:
