@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import re
 import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,11 +22,9 @@ from terrahash.imagery.reading import MAX_PIXELS, UnknownFormatError, read_image
 from terrahash.imagery.rendering import Rendering
 from terrahash.imagery.scene import Scene
 from terrahash.imagery.sources import is_remote, path_of, source_of
+from terrahash.imagery.temporary import as_file
 from terrahash.imagery.tiling import Grid, Tiling
 from terrahash.imagery.veils import Veil
-
-# How the file of an image that came as bytes shows in a message.
-_TEMPORARY = re.compile(r"(/[^\s:]*)?terrahash-\w+(\.tif)?")
 
 
 @dataclass(frozen=True)
@@ -280,20 +276,8 @@ def query_rendered(
     raster = source.startswith(RASTERS)
     if bands is None and not raster:
         return read_image(source, max_pixels=max_pixels), None
-    suffix = ".tif" if raster else ""
-    try:
-        with tempfile.NamedTemporaryFile(prefix="terrahash-", suffix=suffix) as file:
-            file.write(source)
-            file.flush()
-            return _of_file(Path(file.name), bands, max_pixels)
-    except ImageError as error:
-        message = _TEMPORARY.sub("the image", error.message)
-        raise ImageError(message, error.remedy) from None
-    except OSError as error:
-        raise ImageError(
-            f"the image: there is no room to unpack it ({error.strerror})",
-            "free space in the folder for temporary files, or name another by TMPDIR",
-        ) from error
+    with as_file(source, ".tif" if raster else "") as path:
+        return _of_file(path, bands, max_pixels)
 
 
 def _of_file(

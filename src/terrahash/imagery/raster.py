@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from terrahash.imagery.rendering import Rendering, read_part, read_veil
 from terrahash.imagery.scaling import Scaling
 from terrahash.imagery.scene import Scene
 from terrahash.imagery.sources import source_of
+from terrahash.imagery.temporary import as_file
 from terrahash.imagery.veils import Veil
 
 # A file that is one tile is read whole: what this much takes is no tile.
@@ -103,11 +103,5 @@ def read_bands(
     """
     if not isinstance(source, bytes):
         return read_raster(source, expected=expected, max_pixels=max_pixels).image
-    with tempfile.NamedTemporaryFile(prefix="terrahash-") as file:
-        file.write(source)
-        file.flush()
-        try:
-            return read_raster(file.name, expected=expected, max_pixels=max_pixels).image
-        except ImageError as error:
-            message = error.message.replace(file.name, "the image")
-            raise ImageError(message, error.remedy) from None
+    with as_file(source) as path:
+        return read_raster(str(path), expected=expected, max_pixels=max_pixels).image
