@@ -1,4 +1,4 @@
-"""The manifest: the SQLite file that says which segments exist. What it does not name, does not."""
+"""The manifest: the SQLite file that says which segments exist."""
 
 from __future__ import annotations
 

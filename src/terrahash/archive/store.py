@@ -2,8 +2,8 @@
 
 The order of every commit: write a segment, sync it and its folder (it alone where its name is
 durable already), then commit the manifest that names it. The order of every removal: commit the
-manifest that no longer names a file, then remove it. What the manifest does not name is a leftover
-that the next writer sweeps.
+manifest that no longer names a file, then remove it. Of what the manifest does not name the next
+writer names whole segments that follow on its last one (:mod:`recovering`) and sweeps the rest.
 """
 
 from __future__ import annotations
